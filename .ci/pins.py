@@ -1,0 +1,87 @@
+"""Renews requirements.txt, requirements-dev.txt and requirements-jax.txt: `make pins`.
+
+pip resolves the ranges of setup.py without installing anything; the versions it picks become the
+pins. Run it with a pip of version 23 or later, from the root of the checkout:
+
+    python .ci/pins.py [--constraints=FILE]
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+# The tools that install the rest. They are pinned so that every machine installs alike.
+INSTALLERS = ["pip", "setuptools", "wheel"]
+# What `KERAS_BACKEND=jax python -m electra_tf.benchmark` and its tests need; no TensorFlow.
+JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "psutil", "tqdm", "pytest"]
+
+HEADER = """\
+# {what}
+# Resolved from setup.py for CPython 3.11 on Linux x86-64. Renewed by `make pins`, not by hand.
+# Installed with `pip install --no-deps -r {file}`: the list is complete.
+"""
+WHAT = {
+    "requirements.txt": "The runtime of electra_tf: every package, with its exact version.",
+    "requirements-dev.txt": "The runtime, plus what tests and lint need.",
+    "requirements-jax.txt": "A second environment, without TensorFlow: the same models on Keras's "
+    "JAX backend.",
+}
+
+
+def resolve(requirements: list[str], constraints: list[pathlib.Path]) -> dict[str, str]:
+    """Asks pip which versions it would install. Returns normalised name -> version."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "report.json"
+        command = [sys.executable, "-m", "pip", "install", "-qq", "--dry-run", "--ignore-installed"]
+        command += ["--report", str(report)]
+        for path in constraints:
+            command += ["-c", str(path)]
+        subprocess.run(command + requirements, check=True)
+        chosen = json.loads(report.read_text(encoding="utf-8"))["install"]
+    pins = {
+        re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower(): item["metadata"]["version"]
+        for item in chosen
+    }
+    pins.pop("electra-tf", None)
+    return pins
+
+
+def write(file: str, pins: dict[str, str], include: str = "") -> None:
+    text = HEADER.format(what=WHAT[file], file=file)
+    text += f"-r {include}\n" if include else ""
+    text += "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
+    pathlib.Path(file).write_text(text, encoding="utf-8")
+    print(f"{file}: {len(pins)} pins")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Renews the pinned requirements files.")
+    parser.add_argument("--constraints", type=pathlib.Path, help="versions to stay with")
+    given = parser.parse_args().constraints
+    constraints = [given] if given else []
+
+    runtime = resolve([".", *INSTALLERS], constraints)
+    dev = resolve([".[dev]", *INSTALLERS], constraints + pins_file(runtime))
+    jax = resolve(JAX + INSTALLERS, pins_file(dev))
+    write("requirements.txt", runtime)
+    write(
+        "requirements-dev.txt",
+        {name: version for name, version in dev.items() if name not in runtime},
+        include="requirements.txt",
+    )
+    write("requirements-jax.txt", jax)
+
+
+def pins_file(pins: dict[str, str]) -> list[pathlib.Path]:
+    """The pins as a constraints file, so that a later resolution agrees with an earlier one."""
+    path = pathlib.Path(tempfile.mkstemp(prefix="electra_tf_pins_", suffix=".txt")[1])
+    path.write_text("".join(f"{n}=={v}\n" for n, v in pins.items()), encoding="utf-8")
+    return [path]
+
+
+if __name__ == "__main__":
+    main()

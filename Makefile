@@ -1,0 +1,86 @@
+# `make` alone lists the targets. Only Python 3.11 and its pip are needed.
+#
+# An environment is complete when its .stamp exists: it is written last. Without one the folder is
+# made from nothing; with one older than the pins, pip brings the same folder up to date.
+
+SHELL := /bin/sh
+PYTHON ?=
+CONSTRAINTS ?=
+PYTEST_ARGS ?=
+PIP = -m pip --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quickstart test test-slow lint pins clean clean-runs
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+venv: .venv/.stamp  ## make .venv from the pins, if it is missing or stale
+
+quickstart: .venv/.stamp  ## pre-train, evaluate, export and show a tiny ELECTRA, in runs/quickstart
+	@.venv/bin/python -m pipelines.quickstart
+
+test: .venv/.stamp  ## fast tests; more for pytest: make test PYTEST_ARGS='-k masking -x'
+	@.venv/bin/python -m pytest -rs -m "not slow" $(PYTEST_ARGS)
+
+test-slow: .venv/.stamp .venv-jax/.stamp  ## slow tests; makes .venv-jax, too
+	@ELECTRA_TF_JAX_PYTHON="$(CURDIR)/.venv-jax/bin/python" \
+	    .venv/bin/python -m pytest -rs -m slow $(PYTEST_ARGS)
+
+lint: .venv/.stamp  ## ruff
+	@.venv/bin/python -m ruff check .
+
+pins: build/pins/bin/python  ## renew the requirements files from setup.py [CONSTRAINTS=file]
+	@echo "Resolving the requirements with pip (a few minutes) ..."
+	@build/pins/bin/python .ci/pins.py $(if $(CONSTRAINTS),--constraints="$(CONSTRAINTS)")
+
+clean:  ## remove environments and caches; keeps runs/
+	rm -rf .venv .venv-jax build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+clean-runs:  ## remove runs/: all checkpoints, shards and metrics in it
+	rm -rf runs
+
+# Sets $$python to a Python 3.11, or stops with one line.
+define find_python
+python=; \
+for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3); do \
+    if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+        python=$$candidate; break; \
+    fi; \
+done; \
+if [ -z "$$python" ]; then \
+    echo "Python 3.11 not found: install it (Debian, Ubuntu: python3.11 and python3.11-venv)" \
+        "or name it, make venv PYTHON=/path/to/python3.11" >&2; \
+    exit 1; \
+fi
+endef
+
+# $(call environment,FOLDER,FILE WITH THE INSTALLERS' PINS,FILE WITH ALL PINS,HOW LARGE,HOW LONG)
+# The installers (pip, setuptools, wheel) come first, so that they build the few packages that have
+# no wheel; --no-deps because the pins are complete.
+define environment
+@set -e; \
+if [ ! -f $(1)/.stamp ] || ! $(1)/bin/python $(PIP) --version >/dev/null 2>&1; then \
+    $(find_python); \
+    rm -rf $(1); \
+    "$$python" -m venv $(1); \
+fi; \
+rm -f $(1)/.stamp; \
+echo "Installing $(3) into $(1) ($(4); usually $(5)) ..."; \
+$(1)/bin/python $(PIP) install -qq --no-deps $$(grep -E '^(pip|setuptools|wheel)==' $(2)); \
+$(1)/bin/python $(PIP) install -qq --no-deps --no-build-isolation -r $(3)
+endef
+
+.venv/.stamp: requirements.txt requirements-dev.txt setup.py
+	$(call environment,.venv,requirements.txt,requirements-dev.txt,3.1 GB,1 to 3 minutes)
+	@.venv/bin/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-jax/.stamp: requirements-jax.txt
+	$(call environment,.venv-jax,requirements-jax.txt,requirements-jax.txt,0.5 GB,under a minute)
+	@touch $@
+
+build/pins/bin/python:
+	@set -e; $(find_python); "$$python" -m venv build/pins; \
+	build/pins/bin/python $(PIP) install -qq --upgrade pip

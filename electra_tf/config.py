@@ -1,0 +1,240 @@
+"""One experiment as typed dataclasses: what `--config=FILE --config.section.field=value` fills in.
+
+No TensorFlow here: a config can be read, checked and written on any machine. Flags set fields after
+construction, so nothing is checked in `__post_init__`; every command calls `validate()` first.
+"""
+
+import dataclasses
+import json
+import os
+
+OBJECTIVES = ("electra", "mlm")
+OPTIMIZERS = ("adam", "adamw", "lamb")
+SHARING = ("all", "embeddings", "token_embeddings", "none")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+XLA = ("auto", "true", "false")
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Where the token shards are and how they are shuffled."""
+
+    dir: str = ""  # output of pipelines.build_dataset, or the original's TFRecords
+    vocab_file: str = ""  # empty: vocab.txt in `dir`
+    shuffle_examples: int = 262_144  # examples shuffled together, held in host memory
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """The discriminator (or, for `mlm`, the one encoder): Table 6 of the paper."""
+
+    vocab_size: int = 0  # 0: the number of lines of the vocabulary
+    hidden_size: int = 256
+    num_layers: int = 12
+    num_heads: int = 4
+    intermediate_size: int = 1024
+    embedding_size: int = 128
+    max_positions: int = 512
+    type_vocab_size: int = 2
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    initializer_range: float = 0.02
+    layer_norm_epsilon: float = 1e-12
+    sharing: str = "embeddings"  # what generator and discriminator share, one of SHARING
+
+
+@dataclasses.dataclass
+class GeneratorConfig:
+    """The generator's size as fractions of the discriminator's (section 3.2 of the paper)."""
+
+    hidden_fraction: float = 0.25
+    layer_fraction: float = 1.0
+    num_heads: int = 0  # 0: max(1, hidden // 64), as in the original
+
+
+@dataclasses.dataclass
+class ObjectiveConfig:
+    """What the model is trained to do (section 2 of the paper)."""
+
+    name: str = "electra"  # one of OBJECTIVES
+    mask_fraction: float = 0.15  # share of an example's tokens that is masked
+    mask_token_fraction: float = 0.85  # share of the masked positions shown as [MASK]
+    generator_weight: float = 1.0
+    discriminator_weight: float = 50.0
+    temperature: float = 1.0  # of the generator's softmax when it samples
+    disallow_correct: bool = False  # never sample the original token
+
+
+@dataclasses.dataclass
+class OptimizerConfig:
+    """Optimizer and learning-rate schedule."""
+
+    name: str = "adam"  # one of OPTIMIZERS
+    learning_rate: float = 5e-4
+    warmup_steps: int = 10_000
+    decay_power: float = 1.0  # 1: linear to zero at train.num_steps
+    weight_decay: float = 0.01
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    bias_correction: bool = False  # the original's Adam has none
+    clip_norm: float = 1.0  # of the global gradient; 0: no clipping
+    layer_decay: float = 1.0  # learning-rate factor per layer below the head
+
+
+@dataclasses.dataclass
+class TrainConfig:
+    """Length and rhythm of a run."""
+
+    num_steps: int = 1_000_000
+    batch_size: int = 128  # examples per update, over all devices and accumulation steps
+    accumulation_steps: int = 1  # micro-batches per update
+    seed: int = 0
+    checkpoint_steps: int = 1000
+    keep_checkpoints: int = 5
+    eval_steps: int = 10_000  # 0: never evaluate while training
+    eval_batches: int = 0  # batches of held-out examples per evaluation; 0: all
+    log_steps: int = 100
+
+
+@dataclasses.dataclass
+class RuntimeConfig:
+    """Devices, precision and compilation; none of it changes the mathematics beyond rounding."""
+
+    strategy: str = "auto"  # one of STRATEGIES
+    num_virtual_devices: int = 0  # split the CPU into this many devices (for tests)
+    tpu: str = ""  # TPU name or address for TPUClusterResolver
+    precision: str = "float32"  # one of PRECISIONS
+    xla: str = "auto"  # compile the step: auto is true on GPU and TPU, false on the CPU
+    deterministic: bool = False  # bit-for-bit repeatable; see BUILD.md for its cost
+
+
+@dataclasses.dataclass
+class Config:
+    """One experiment."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
+
+    def validate(self) -> "Config":
+        """Returns the config itself; raises ValueError that names the field, value and rule."""
+        model, objective, optimizer, train = self.model, self.objective, self.optimizer, self.train
+        _one_of("config.model.sharing", model.sharing, SHARING)
+        _one_of("config.objective.name", objective.name, OBJECTIVES)
+        _one_of("config.optimizer.name", optimizer.name, OPTIMIZERS)
+        _one_of("config.runtime.strategy", self.runtime.strategy, STRATEGIES)
+        _one_of("config.runtime.precision", self.runtime.precision, PRECISIONS)
+        _one_of("config.runtime.xla", self.runtime.xla, XLA)
+        for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size",
+                     "embedding_size", "max_positions", "type_vocab_size"):
+            _at_least(f"config.model.{name}", getattr(model, name), 1)
+        _divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+        for name in ("num_steps", "batch_size", "accumulation_steps", "checkpoint_steps",
+                     "keep_checkpoints", "log_steps"):
+            _at_least(f"config.train.{name}", getattr(train, name), 1)
+        for name in ("eval_steps", "eval_batches"):
+            _at_least(f"config.train.{name}", getattr(train, name), 0)
+        _divides("config.train.accumulation_steps", train.accumulation_steps,
+                 "config.train.batch_size", train.batch_size)
+        for name in ("hidden_dropout", "attention_dropout"):
+            _between(f"config.model.{name}", getattr(model, name), 0.0, 1.0, closed=(True, False))
+        for name in ("hidden_fraction", "layer_fraction"):
+            _between(f"config.generator.{name}", getattr(self.generator, name), 0.0, 1.0)
+        _between("config.objective.mask_fraction", objective.mask_fraction, 0.0, 1.0)
+        _between("config.objective.mask_token_fraction", objective.mask_token_fraction, 0.0, 1.0,
+                 closed=(True, True))
+        _between("config.objective.temperature", objective.temperature, 0.0, float("inf"))
+        _between("config.optimizer.learning_rate", optimizer.learning_rate, 0.0, float("inf"))
+        _between("config.optimizer.layer_decay", optimizer.layer_decay, 0.0, 1.0)
+        _at_least("config.optimizer.warmup_steps", optimizer.warmup_steps, 0)
+        for name in ("weight_decay", "clip_norm", "decay_power"):
+            _at_least(f"config.optimizer.{name}", getattr(optimizer, name), 0.0)
+        if objective.name == "electra":
+            generator = self.generator_model()
+            _divides("config.generator.num_heads", generator.num_heads,
+                     "the generator's hidden size", generator.hidden_size)
+            if model.sharing == "all" and generator != self.model:
+                raise ValueError(
+                    "config.model.sharing=all makes generator and discriminator one network, so "
+                    "config.generator.hidden_fraction and .layer_fraction must be 1 and "
+                    "config.generator.num_heads must be config.model.num_heads. Received: "
+                    f"{self.generator}")
+        return self
+
+    def generator_model(self) -> ModelConfig:
+        """The generator's dimensions, by the original's rules (heads of size 64, FFN 4 x hidden).
+
+        With `sharing=all` it is the discriminator's own ModelConfig.
+        """
+        fractions = self.generator
+        if (self.model.sharing == "all" and fractions.num_heads in (0, self.model.num_heads)
+                and fractions.hidden_fraction == fractions.layer_fraction == 1.0):
+            return self.model
+        hidden = max(1, round(self.model.hidden_size * fractions.hidden_fraction))
+        return dataclasses.replace(
+            self.model,
+            hidden_size=hidden,
+            num_layers=max(1, round(self.model.num_layers * fractions.layer_fraction)),
+            num_heads=fractions.num_heads or max(1, hidden // 64),
+            intermediate_size=4 * hidden)
+
+    def to_json(self) -> str:
+        """The whole config as indented JSON, one section per key."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """Reads what `to_json` wrote. Unknown sections or fields raise ValueError."""
+        config = cls()
+        for section, values in json.loads(text).items():
+            target = getattr(config, section, None)
+            if target is None:
+                raise ValueError(f"config.json has an unknown section. Received: {section!r}")
+            for name, value in values.items():
+                if not hasattr(target, name):
+                    raise ValueError(f"config.json has an unknown field. Received: "
+                                     f"{section}.{name}")
+                setattr(target, name, value)
+        return config
+
+
+def load(directory: str) -> Config:
+    """Reads `directory`/config.json, which every run writes beside its checkpoints."""
+    path = os.path.join(directory, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise ValueError(f"A workdir must contain config.json, which `python -m "
+                         f"electra_tf.pretrain` writes. Received: {directory}") from None
+    return Config.from_json(text)
+
+
+def _one_of(field, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{field} must be one of {', '.join(allowed)}. Received: {value!r}")
+
+
+def _at_least(field, value, low):
+    if not value >= low:
+        raise ValueError(f"{field} must be at least {low}. Received: {value}")
+
+
+def _between(field, value, low, high, closed=(False, True)):
+    low_ok = value >= low if closed[0] else value > low
+    high_ok = value <= high if closed[1] else value < high
+    if not (low_ok and high_ok):
+        interval = f"{'[' if closed[0] else '('}{low:g}, {high:g}{']' if closed[1] else ')'}"
+        raise ValueError(f"{field} must be in {interval}. Received: {value}")
+
+
+def _divides(field, divisor, whole_name, whole):
+    if divisor < 1 or whole % divisor:
+        raise ValueError(f"{field} must divide {whole_name}. "
+                         f"Received: {divisor}, which does not divide {whole}")

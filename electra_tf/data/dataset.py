@@ -1,0 +1,411 @@
+"""Shards → seeded, resumable batches of static shape.
+
+The order of training examples is a function of (seed, epoch) alone, in two levels, so that files
+are read sequentially and memory is bounded: an epoch permutes the files, cuts their concatenation
+into groups of at most `shuffle_examples`, and permutes the examples of each group. A resumed run
+computes its group, skips to it and loads it; nothing about the order is ever saved. A data set of
+one group is fully shuffled, and read once.
+"""
+
+import bisect
+import concurrent.futures
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from electra_tf import features
+
+FORMAT_VERSION = 1
+_ORIGINAL_NAME = re.compile(r"pretrain_data\.tfrecord-(\d+)-of-(\d+)")
+_READ_BYTES = 8 << 20
+_READ_RECORDS = 2048  # per call into TensorFlow
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One part of a data set: its files, and how many examples each holds."""
+
+    name: str
+    files: tuple[str, ...]
+    examples: tuple[int, ...]
+    seq_length: int
+    packed: bool
+
+    @property
+    def num_examples(self) -> int:
+        return sum(self.examples)
+
+
+def open_split(data_dir: str, name: str) -> Split:
+    """Opens a split of a data set that `pipelines.build_dataset`, or the original, has written.
+
+    The original's TFRecords carry no counts and no held-out part: their records are counted, and
+    the last file that has any becomes `eval` if there are at least two of them.
+
+    Args:
+        data_dir: directory with dataset.json, or with the original's files (also in its sub-folder
+            `pretrain_tfrecords`); any file system that TensorFlow reads.
+        name: `train` or `eval`.
+
+    Raises:
+        ValueError: if `data_dir` is not a data set, a file is missing or cut off, or the split is
+            unknown or empty.
+    """
+    names = _list(data_dir)
+    if "dataset.json" in names:
+        split = _open_shards(data_dir, name, names)
+    else:
+        split = _open_original(data_dir, name, names)
+    if not split.num_examples:
+        raise ValueError(f"The {name!r} split of a data set must hold at least one example. "
+                         f"Received: none in {data_dir}")
+    return split
+
+
+def train_batches(
+    split: Split,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    shuffle_examples: int,
+    rows: tuple[int, int] | None = None,
+    rows_per_batch: int | None = None,
+) -> tf.data.Dataset:
+    """Training batches from step `start_step` on, without end.
+
+    The global batch of step s is positions [s * batch_size, (s + 1) * batch_size) of the infinite
+    example order, however many workers and replicas share it: each asks for its rows.
+
+    Args:
+        split: what `open_split` returned.
+        seed: of the order, not negative.
+        batch_size: examples of a global batch; may exceed the number of examples.
+        start_step: first step to yield.
+        shuffle_examples: examples shuffled together; host memory holds at most two such groups.
+        rows: (first, end) of the rows of each global batch to yield; all by default.
+        rows_per_batch: cuts the rows into consecutive elements of this size; whole by default.
+
+    Returns:
+        An infinite dataset of {feature: int32 [rows_per_batch, L]}.
+
+    Raises:
+        ValueError: if the rows are not within the batch or not a multiple of `rows_per_batch`.
+    """
+    first, end = rows = rows or (0, batch_size)
+    size = rows_per_batch or end - first
+    if not 0 <= first < end <= batch_size:
+        raise ValueError("rows must be (first, end) with 0 <= first < end <= batch_size. "
+                         f"Received: {rows} with batch_size {batch_size}")
+    if (end - first) % size:
+        raise ValueError(f"rows_per_batch must divide the number of rows. Received: {size} "
+                         f"with rows {rows}")
+
+    def generate():
+        order = _Order(split, seed, shuffle_examples)
+        with _Reader(split, order) as reader:
+            for step in itertools.count(start_step):
+                yield reader.read(step * batch_size + first, step * batch_size + end)
+
+    def parse(records):
+        batch = _parse(records, split)
+        shape = [(end - first) // size, size, split.seq_length]
+        return {name: tf.reshape(value, shape) for name, value in batch.items()}
+
+    records = tf.data.Dataset.from_generator(
+        generate, output_signature=tf.TensorSpec([end - first], tf.string))
+    batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.unbatch().prefetch(tf.data.AUTOTUNE)
+
+
+def batch_at(
+    split: Split, *, seed: int, batch_size: int, step: int, shuffle_examples: int
+) -> dict[str, np.ndarray]:
+    """The global batch of one step, {feature: int32 [batch_size, L]}, to look at after a failure.
+
+    Args: as in `train_batches`.
+    """
+    with _Reader(split, _Order(split, seed, shuffle_examples), read_ahead=False) as reader:
+        records = reader.read(step * batch_size, (step + 1) * batch_size)
+    return {name: value.numpy() for name, value in _parse(tf.constant(records), split).items()}
+
+
+def eval_batches(
+    split: Split, *, batch_size: int, num_batches: int = 0, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
+    """Every example once, in the order of the files.
+
+    Every `num_workers`-th batch is this worker's. All workers see the same number of batches,
+    because each takes part in every reduction; missing ones, and missing rows of the last, are
+    zeros (`input_mask` too).
+
+    Args:
+        split: what `open_split` returned.
+        batch_size: rows of each batch.
+        num_batches: use only the first `num_batches * batch_size` examples; 0: all.
+        worker: index of this worker.
+        num_workers: how many workers share the split.
+
+    Returns:
+        A finite dataset of {feature: int32 [batch_size, L]}.
+    """
+    num_examples = split.num_examples
+    if num_batches:
+        num_examples = min(num_examples, num_batches * batch_size)
+    num_batches = -(-num_examples // batch_size)
+    per_worker = -(-num_batches // num_workers)
+
+    def parse(records):
+        batch = _parse(records, split)
+        padding = [[0, batch_size - tf.shape(records)[0]], [0, 0]]
+        return {name: tf.ensure_shape(tf.pad(value, padding), [batch_size, split.seq_length])
+                for name, value in batch.items()}
+
+    records = tf.data.TFRecordDataset(list(split.files), buffer_size=_READ_BYTES)
+    records = records.take(num_examples)
+    # A shard that lost records since it was counted is an error, not a smaller evaluation.
+    records = records.apply(tf.data.experimental.assert_cardinality(num_examples))
+    batches = records.batch(batch_size).shard(num_workers, worker)
+    batches = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    zeros = {name: tf.zeros([batch_size, split.seq_length], tf.int32)
+             for name in features.data_features(split.packed)}
+    batches = batches.concatenate(tf.data.Dataset.from_tensors(zeros).repeat())
+    return batches.take(per_worker).prefetch(tf.data.AUTOTUNE)
+
+
+class _Order:
+    """The infinite order of examples: epochs of groups of positions in permuted files."""
+
+    def __init__(self, split, seed, shuffle_examples):
+        if shuffle_examples < 1:
+            raise ValueError("config.data.shuffle_examples must be at least 1. "
+                             f"Received: {shuffle_examples}")
+        self._split, self._seed, self._limit = split, seed, shuffle_examples
+        self.plan = functools.lru_cache(maxsize=2)(self._plan)
+
+    def _plan(self, epoch):
+        """Returns (indices of the epoch's files in order, end positions of its groups)."""
+        sizes = self._split.examples
+        if self._split.num_examples <= self._limit:
+            return list(range(len(sizes))), [self._split.num_examples]
+        files = self._generator(epoch, 0).permutation(len(sizes)).tolist()
+        groups = [0]
+        for file in files:
+            left = sizes[file]
+            while left:
+                piece = min(left, self._limit)
+                if groups[-1] + piece > self._limit:
+                    groups.append(0)
+                groups[-1] += piece
+                left -= piece
+        return files, list(itertools.accumulate(groups))
+
+    def locate(self, position):
+        """Returns (epoch, group, offset in the group's permutation) of an example."""
+        epoch, offset = divmod(position, self._split.num_examples)
+        ends = self.plan(epoch)[1]
+        group = bisect.bisect_right(ends, offset)
+        return epoch, group, offset - (ends[group - 1] if group else 0)
+
+    def bounds(self, epoch, group):
+        """Returns (first, end) of a group in the concatenation of the epoch's files."""
+        ends = self.plan(epoch)[1]
+        return (ends[group - 1] if group else 0), ends[group]
+
+    def permutation(self, epoch, group):
+        first, end = self.bounds(epoch, group)
+        return self._generator(epoch, group + 1).permutation(end - first)
+
+    def following(self, epoch, group):
+        return (epoch, group + 1) if group + 1 < len(self.plan(epoch)[1]) else (epoch + 1, 0)
+
+    def _generator(self, epoch, stream):
+        """Stream 0 is for the files (SeedSequence pads with zeros: group 0 must not share it)."""
+        return np.random.Generator(np.random.PCG64(
+            np.random.SeedSequence([self._seed, epoch, stream])))
+
+
+class _Reader:
+    """Serialized examples by position in the order; the next group loads in the background."""
+
+    def __init__(self, split, order, read_ahead=True):
+        self._split, self._order, self._read_ahead = split, order, read_ahead
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "electra_tf_reader")
+        self._key = self._records = self._permutation = None
+        self._ahead = None, None  # (key, future)
+        self._stream, self._stream_at = None, None  # used by the thread only
+        self._closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self._closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def read(self, first, end):
+        """Returns the examples at positions [first, end) as a bytes array [end - first]."""
+        parts = []
+        while first < end:
+            epoch, group, offset = self._order.locate(first)
+            self._enter(epoch, group)
+            chosen = self._permutation[offset:offset + end - first]
+            parts.append(self._records[chosen])
+            first += len(chosen)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _enter(self, epoch, group):
+        if self._key == (epoch, group):
+            return
+        is_only_group = len(self._order.plan(epoch)[1]) == 1
+        if self._records is None or not is_only_group:
+            key, future = self._ahead
+            if key != (epoch, group):
+                future = self._thread.submit(self._load, epoch, group)
+            self._records = None  # freed before the third group's reading starts
+            self._records = future.result()
+            if self._read_ahead and not is_only_group:
+                key = self._order.following(epoch, group)
+                self._ahead = key, self._thread.submit(self._load, *key)
+        self._permutation = self._order.permutation(epoch, group)
+        self._key = (epoch, group)
+
+    def _load(self, epoch, group):
+        """Reads a group; goes on in the open files if it follows the group read last."""
+        first, end = self._order.bounds(epoch, group)
+        if self._stream_at != (epoch, first):
+            self._stream = itertools.chain.from_iterable(self._chunks(epoch, first))
+        count = end - first  # fromiter raises if the stream is shorter
+        records = np.fromiter(itertools.islice(self._stream, count), object, count)
+        self._stream_at = (epoch, end)
+        return records
+
+    def _chunks(self, epoch, first) -> Iterator[np.ndarray]:
+        """Yields the epoch's examples from position `first` on, many at a time."""
+        for index in self._order.plan(epoch)[0]:
+            expected = self._split.examples[index]
+            if first >= expected:
+                first -= expected
+                continue
+            dataset = tf.data.TFRecordDataset(self._split.files[index], buffer_size=_READ_BYTES)
+            count = first
+            try:
+                for chunk in dataset.skip(first).batch(_READ_RECORDS).as_numpy_iterator():
+                    if self._closed:  # the process wants to end
+                        return
+                    count += len(chunk)
+                    yield chunk
+            except tf.errors.DataLossError as error:
+                raise ValueError("A shard must be a complete TFRecord file. Received: "
+                                 f"{self._split.files[index]}: {error.message}") from error
+            if count != expected:
+                raise ValueError(f"A shard must hold as many examples as dataset.json says, "
+                                 f"{expected}. Received: {count} in {self._split.files[index]}")
+            first = 0
+
+
+def _parse(records, split):
+    """Serialized examples, string [B] → {feature: int32 [B, L]}."""
+    spec = {name: tf.io.FixedLenFeature([split.seq_length], tf.int64)
+            for name in features.data_features(split.packed)}
+    parsed = tf.io.parse_example(records, spec)
+    return {name: tf.cast(value, tf.int32) for name, value in parsed.items()}
+
+
+def _list(directory):
+    try:
+        return set(tf.io.gfile.listdir(directory)) if directory else set()
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # nothing, or a file
+        return set()
+
+
+def _open_shards(data_dir, name, present):
+    with tf.io.gfile.GFile(os.path.join(data_dir, "dataset.json")) as file:
+        description = json.loads(file.read())
+    if description.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"dataset.json must have format_version {FORMAT_VERSION}; build the data set again "
+            f"with this version of electra_tf. Received: {description.get('format_version')!r} "
+            f"in {data_dir}")
+    splits = description["splits"]
+    if name not in splits:
+        raise ValueError(f"The split must be one of {', '.join(sorted(splits))}. "
+                         f"Received: {name!r} in {data_dir}")
+    files = splits[name]["files"]
+    missing = [file["name"] for file in files if file["name"] not in present]
+    if missing:
+        raise ValueError(f"Every file that dataset.json lists must be there. Received: {data_dir} "
+                         f"without {missing[0]} ({len(missing)} of {len(files)} are missing)")
+    return Split(
+        name=name,
+        files=tuple(os.path.join(data_dir, file["name"]) for file in files),
+        examples=tuple(file["examples"] for file in files),
+        seq_length=description["seq_length"],
+        packed=description["packing"] == "documents")
+
+
+def _open_original(data_dir, name, present):
+    if "pretrain_tfrecords" in {entry.rstrip("/") for entry in present}:  # gs:// appends a slash
+        data_dir = os.path.join(data_dir, "pretrain_tfrecords")
+        present = _list(data_dir)
+    matches = [match for match in map(_ORIGINAL_NAME.fullmatch, present) if match]
+    if not matches:
+        raise ValueError(
+            "config.data.dir must hold dataset.json (`python -m pipelines.build_dataset` writes "
+            "it) or the original's pretrain_data.tfrecord-*-of-* files. Received: "
+            f"{data_dir or 'no directory'}")
+    matches.sort(key=lambda match: int(match[1]))
+    if len(matches) != int(matches[0][2]):
+        raise ValueError("Every pretrain_data.tfrecord-*-of-N must be there. Received: "
+                         f"{len(matches)} of N={matches[0][2]} files in {data_dir}")
+    if name not in ("train", "eval"):
+        raise ValueError(f"The split must be one of eval, train. Received: {name!r} in {data_dir}")
+    files = [os.path.join(data_dir, match[0]) for match in matches]
+    files = [file for file in files if tf.io.gfile.stat(file).length]  # some builds leave empties
+    if len(files) > 1:
+        logging.info("%s has no eval split: %s is held out.", data_dir, os.path.basename(files[-1]))
+        files = files[:-1] if name == "train" else files[-1:]
+    elif name == "eval":
+        files = []
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        examples = tuple(threads.map(_count_records, files))
+    return Split(name, tuple(files), examples, _first_length(files), packed=False)
+
+
+def _first_length(files):
+    for record in tf.data.TFRecordDataset(files).take(1).as_numpy_iterator() if files else ():
+        example = tf.train.Example.FromString(record)
+        return len(example.features.feature[features.INPUT_IDS].int64_list.value)
+    return 0
+
+
+def _count_records(path):
+    """Counts a TFRecord file's records by their headers (uint64 length, 12 bytes of checksums).
+
+    Reads in large blocks: records are smaller than a page, so seeking would save nothing.
+    """
+    size = tf.io.gfile.stat(path).length
+    count = position = start = 0
+    block = b""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while position < size:
+            if position + 8 > start + len(block):
+                file.seek(position)
+                start, block = position, file.read(_READ_BYTES)
+            if len(block) < 8:
+                break
+            position += 16 + struct.unpack_from("<Q", block, position - start)[0]
+            count += 1
+    if position != size:
+        raise ValueError(f"A shard must be a complete TFRecord file. Received: {path}, which is "
+                         f"cut off after {count - (position > size)} records")
+    return count

@@ -1,0 +1,67 @@
+"""Metrics as additive counts: what replicas, micro-batches and steps may sum in any order.
+
+A metric such as accuracy or AUC is not additive; the counts behind it are. The step returns
+float32 counts, the loop sums them, and `ratio` or `area_under_curve` makes the metric at the end.
+"""
+
+import numpy as np
+from keras import ops
+
+LOGIT_RANGE = 16.0  # logits beyond it fall into the outermost bins
+NUM_BINS = 16_384  # bins of 1/512 of a logit: ties within a bin count one half
+
+
+def token_counts(prefix: str, losses, correct, weights):
+    """Counts of a token prediction: loss sum, right answers, total; arrays [T] float32."""
+    return {f"{prefix}/loss": ops.sum(losses * weights),
+            f"{prefix}/correct": ops.sum(ops.cast(correct, "float32") * weights),
+            f"{prefix}/total": ops.sum(weights)}
+
+
+def detection_counts(prefix: str, logits, labels, losses, weights):
+    """Counts of a binary decision at logit 0, with histograms of the logits for the AUC.
+
+    Args:
+        prefix: leads the names of the counts.
+        logits: float32 [B, L].
+        labels: float32 [B, L] in {0, 1}.
+        losses: float32 [B, L].
+        weights: float32 [B, L], 0 in padding.
+    """
+    positive = labels * weights
+    predicted = ops.cast(logits > 0.0, "float32") * weights
+    bins = (ops.clip(logits, -LOGIT_RANGE, LOGIT_RANGE) + LOGIT_RANGE) * (
+        NUM_BINS / (2.0 * LOGIT_RANGE))
+    bins = ops.cast(ops.minimum(bins, NUM_BINS - 1.0), "int32")
+    bins = bins + ops.cast(labels, "int32") * NUM_BINS
+    histogram = ops.segment_sum(ops.reshape(weights, (-1,)), ops.reshape(bins, (-1,)),
+                                num_segments=2 * NUM_BINS)
+    true_positive = ops.sum(predicted * labels)
+    total, num_positive, num_predicted = ops.sum(weights), ops.sum(positive), ops.sum(predicted)
+    return {f"{prefix}/loss": ops.sum(losses * weights),
+            f"{prefix}/total": total,
+            f"{prefix}/correct": total - num_positive - num_predicted + 2.0 * true_positive,
+            f"{prefix}/positive": num_positive,
+            f"{prefix}/predicted": num_predicted,
+            f"{prefix}/true_positive": true_positive,
+            f"{prefix}/histogram": histogram}
+
+
+def ratio(counts, numerator: str, denominator: str) -> float:
+    """counts[numerator] / counts[denominator]; NaN when there is nothing to divide by."""
+    total = float(counts[denominator])
+    return float(counts[numerator]) / total if total else float("nan")
+
+
+def area_under_curve(histogram) -> float:
+    """Area under the ROC curve from `histogram` of detection_counts, float [2 * NUM_BINS].
+
+    The probability that a replaced token has a higher logit than an original one; pairs in one
+    bin count one half. NaN when one of the two classes is empty.
+    """
+    negative, positive = np.asarray(histogram, np.float64).reshape(2, NUM_BINS)
+    pairs = negative.sum() * positive.sum()
+    if not pairs:
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    return float(np.sum(positive * (below + 0.5 * negative)) / pairs)

@@ -1,0 +1,78 @@
+"""Dynamic masking: which positions are predicted, and what the generator sees there."""
+
+from keras import ops
+
+from electra_tf import features
+from electra_tf.models.randomness import BatchRandom
+
+
+def max_masked(length: int, mask_fraction: float) -> int:
+    """Number of mask slots M of an example of `length` tokens, the original's rule."""
+    return max(1, int((mask_fraction + 0.005) * length))
+
+
+def choose_positions(batch, special_ids, mask_fraction: float, random: BatchRandom):
+    """Draws the positions to predict, uniformly without replacement.
+
+    Their number is `mask_fraction` of the example's tokens, rounded, at least 1 and at most M.
+
+    Differs from the original, which draws with replacement, so that some positions come twice
+    and fewer tokens are masked than asked for.
+
+    Args:
+        batch: `input_ids` and `input_mask` int32 [B, L].
+        special_ids: ids never chosen ([CLS], [SEP], [MASK]).
+        mask_fraction: share of an example's tokens.
+        random: noise for these rows.
+
+    Returns:
+        The batch with `masked_positions` and `masked_ids` int32 [B, M] and `masked_weights`
+        float32 [B, M]; unused slots are 0.
+    """
+    input_ids, input_mask = batch[features.INPUT_IDS], batch[features.INPUT_MASK]
+    rows, length = input_ids.shape
+    slots = max_masked(length, mask_fraction)
+    candidate = input_mask > 0
+    for special in special_ids:
+        candidate = ops.logical_and(candidate, input_ids != special)
+    noise = ops.where(candidate, random.uniform("positions", rows, (length,)), -1.0)
+    chosen, positions = ops.top_k(noise, slots)
+    num_tokens = ops.cast(ops.sum(input_mask, axis=-1, keepdims=True), "float32")
+    wanted = ops.maximum(ops.round(num_tokens * mask_fraction), 1.0)
+    used = ops.logical_and(ops.arange(slots, dtype="float32")[None, :] < wanted, chosen >= 0.0)
+    positions = ops.where(used, ops.cast(positions, "int32"), 0)
+    ids = ops.where(used, ops.take_along_axis(input_ids, positions, axis=1), 0)
+    return {**batch, features.MASKED_POSITIONS: positions, features.MASKED_IDS: ids,
+            features.MASKED_WEIGHTS: ops.cast(used, "float32")}
+
+
+def hide(batch, mask_id: int, mask_token_fraction: float, random: BatchRandom):
+    """Shows [MASK] at `mask_token_fraction` of the masked positions and keeps the others.
+
+    Returns:
+        int32 [B, L], the generator's input ids.
+    """
+    shape = batch[features.MASKED_IDS].shape
+    covered = random.uniform("mask_tokens", shape[0], shape[1:]) < mask_token_fraction
+    return put(batch, ops.where(covered, mask_id, batch[features.MASKED_IDS]))
+
+
+def put(batch, ids):
+    """Writes ids at the masked positions.
+
+    Args:
+        batch: with `input_ids` int32 [B, L] and the masked positions and weights.
+        ids: int32 [B, M]; those with weight 0 are ignored.
+
+    Returns:
+        int32 [B, L].
+    """
+    input_ids, positions = batch[features.INPUT_IDS], batch[features.MASKED_POSITIONS]
+    rows, length = input_ids.shape
+    # Unused slots point at position 0 and write back what stands there.
+    values = ops.where(batch[features.MASKED_WEIGHTS] > 0, ids,
+                       ops.take_along_axis(input_ids, positions, axis=1))
+    flat = positions + ops.arange(rows, dtype="int32")[:, None] * length
+    updated = ops.scatter_update(ops.reshape(input_ids, (-1,)), ops.reshape(flat, (-1, 1)),
+                                 ops.reshape(values, (-1,)))
+    return ops.reshape(updated, (rows, length))

@@ -1,0 +1,164 @@
+"""The floors of the library: imports only go down, and models know no TensorFlow.
+
+0 config, features · 1 text, models · 2 data, objectives · 3 tasks, train · 4 convert, serving ·
+5 tfx, entry points (the other modules of electra_tf), export, pipelines.
+"""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLOORS = {
+    "config": 0, "features": 0,
+    "text": 1, "models": 1,
+    "data": 2, "objectives": 2,
+    "tasks": 3, "train": 3,
+    "convert": 4, "serving": 4,
+}  # fmt: skip
+TOP = 5
+CODE = ("electra_tf", "pipelines", "export", "configs", "tests")
+OUTER = ("pipelines", "export")  # entry points and deployment files: the library knows neither
+NO_TENSORFLOW = ("config.py", "features.py", "models/", "objectives/", "train/optimizer.py")
+MAX_LINES = 350
+
+
+def python_files(*folders: str) -> list[pathlib.Path]:
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in files if "__pycache__" not in path.parts]
+
+
+def module_name(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(tree: ast.AST, module: str, is_package: bool) -> list[tuple[int, str]]:
+    """Every import anywhere in the file, inside functions too, as (line, absolute dotted name)."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")[: None if is_package else -1]
+                package = package[: len(package) - node.level + 1]
+                base = ".".join([*package, base] if base else package)
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+    return found
+
+
+def unit(name: str) -> tuple[str, int]:
+    """The package of electra_tf, or the folder, that a dotted name belongs to, and its floor."""
+    first, _, rest = name.partition(".")
+    if first != "electra_tf":
+        return first, TOP
+    second = rest.split(".")[0]
+    if not second or second.startswith("__"):
+        return "electra_tf", -1  # the package itself: a version number and lazy names
+    return second, FLOORS.get(second, TOP)
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """The rule, on two dotted names. Everything outside the project is allowed here."""
+    if imported.split(".")[0] not in CODE:
+        return True
+    (source, source_floor), (target, target_floor) = unit(importer), unit(imported)
+    if source == "tests" or source == target:
+        return True
+    if source == "configs":
+        return target == "config"
+    if target in ("tests", "configs"):
+        return source in OUTER and target == "configs"
+    if target in OUTER:
+        return source in OUTER
+    if target == "tfx":
+        return source in OUTER  # an optional extra
+    if source_floor == TOP:
+        return True
+    return source != "electra_tf" and target_floor < source_floor
+
+
+def violations(path: pathlib.Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    module = module_name(path)
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for line, name in imported_names(tree, module, path.name == "__init__.py")
+        if not may_import(module, name)
+    ]
+
+
+def tensorflow_uses(tree: ast.AST) -> list[int]:
+    """Lines that import TensorFlow or use the name `tf`."""
+    lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "tf"]
+    for line, name in imported_names(tree, "m", False):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_text", "tf"):
+            lines.append(line)
+    return sorted(set(lines))
+
+
+def test_imports_only_go_down():
+    found = [line for path in python_files(*CODE) for line in violations(path)]
+    assert not found, "Imports go to a lower floor or stay in their package:\n" + "\n".join(found)
+
+
+def test_models_and_objectives_are_backend_neutral():
+    library = ROOT / "electra_tf"
+    found = []
+    for path in python_files("electra_tf"):
+        if path.relative_to(library).as_posix().startswith(NO_TENSORFLOW):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found += [f"{path.relative_to(ROOT)}:{line}" for line in tensorflow_uses(tree)]
+    assert not found, "These files run on any Keras backend, without TensorFlow:\n" + "\n".join(found)
+
+
+def test_files_are_small_and_have_a_subject():
+    files = [*python_files(*CODE), *ROOT.glob("*.py")]
+    assert len(files) > 5
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in files
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+    }
+    assert not long, f"A file has at most {MAX_LINES} lines. Received: {long}"
+    unnamed = [str(path.relative_to(ROOT)) for path in files if path.name == "utils.py"]
+    assert not unnamed, f"A file is named after its subject, not utils.py. Received: {unnamed}"
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "allowed"),
+    [
+        ("electra_tf.models.encoder", "electra_tf.config.ModelConfig", True),
+        ("electra_tf.models.encoder", "electra_tf.models.layers", True),
+        ("electra_tf.models.encoder", "electra_tf.text.wordpiece", False),
+        ("electra_tf.text.corpus", "electra_tf.models", False),
+        ("electra_tf.config", "electra_tf.models.layers", False),
+        ("electra_tf.objectives.electra", "electra_tf.models.electra", True),
+        ("electra_tf.train.loop", "electra_tf.tasks.pretraining", False),
+        ("electra_tf.serving.graph", "electra_tf.train.checkpoint", True),
+        ("electra_tf.serving.graph", "electra_tf.pretrain", False),
+        ("electra_tf.pretrain", "electra_tf.train.loop", True),
+        ("electra_tf.pretrain", "electra_tf.tfx.component", False),
+        ("electra_tf.pretrain", "export.savedmodel", False),
+        ("electra_tf", "electra_tf.text.wordpiece", False),
+        ("electra_tf.train.loop", "electra_tf.__version__", True),
+        ("pipelines.quickstart", "electra_tf.pretrain", True),
+        ("pipelines.tfx_local", "electra_tf.tfx.component", True),
+        ("configs.electra_small", "electra_tf.config", True),
+        ("configs.electra_small", "electra_tf.train.loop", False),
+        ("electra_tf.train.loop", "numpy", True),
+    ],
+)
+def test_the_rule_itself(importer, imported, allowed):
+    assert may_import(importer, imported) is allowed
+
+
+def test_imports_are_found_in_functions_and_relative():
+    source = "def f():\n    from ..train import loop\n    import tensorflow as tf\n    tf.constant(1)\n"
+    tree = ast.parse(source)
+    names = imported_names(tree, "electra_tf.models.encoder", is_package=False)
+    assert names == [(2, "electra_tf.train.loop"), (3, "tensorflow")]
+    assert tensorflow_uses(tree) == [3, 4]
