@@ -28,7 +28,7 @@ test-slow: .venv/.stamp .venv-jax/.stamp  ## slow tests; makes .venv-jax, too
 	    .venv/bin/python -m pytest -rs -m slow $(PYTEST_ARGS)
 
 lint: .venv/.stamp  ## ruff
-	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff check --output-format=concise .
 
 pins: build/pins/bin/python  ## renew the requirements files from setup.py [CONSTRAINTS=file]
 	@echo "Resolving the requirements with pip (a few minutes) ..."
@@ -78,7 +78,7 @@ endef
 	@touch $@
 
 .venv-jax/.stamp: requirements-jax.txt
-	$(call environment,.venv-jax,requirements-jax.txt,requirements-jax.txt,0.5 GB,under a minute)
+	$(call environment,.venv-jax,requirements-jax.txt,requirements-jax.txt,0.7 GB,under a minute)
 	@touch $@
 
 build/pins/bin/python:

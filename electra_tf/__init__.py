@@ -8,6 +8,8 @@ import importlib
 
 __version__ = "0.1.0"
 
+__version__ = "0.1.0"
+
 _EXPORTS = {
     "Tokenizer": "electra_tf.text.wordpiece",
     "Vocabulary": "electra_tf.text.vocabulary",

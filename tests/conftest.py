@@ -1,4 +1,4 @@
-"""What all tests share. Nothing here touches devices: tests with several replicas are subprocesses."""
+"""What all tests share. Devices are left alone: several replicas means a subprocess."""
 
 import os
 import pathlib

@@ -1,33 +1,23 @@
-"""Shards → seeded, resumable batches of static shape.
+"""Shards → seeded, resumable batches of static shape. See `order` for the order of examples."""
 
-The order of training examples is a function of (seed, epoch) alone, in two levels, so that files
-are read sequentially and memory is bounded: an epoch permutes the files, cuts their concatenation
-into groups of at most `shuffle_examples`, and permutes the examples of each group. A resumed run
-computes its group, skips to it and loads it; nothing about the order is ever saved. A data set of
-one group is fully shuffled, and read once.
-"""
-
-import bisect
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
 import json
 import os
 import re
 import struct
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from electra_tf import features
+from electra_tf.data.manifest import FORMAT_VERSION
+from electra_tf.data.order import Order, Reader
 
-FORMAT_VERSION = 1
 _ORIGINAL_NAME = re.compile(r"pretrain_data\.tfrecord-(\d+)-of-(\d+)")
 _READ_BYTES = 8 << 20
-_READ_RECORDS = 2048  # per call into TensorFlow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +101,8 @@ def train_batches(
                          f"with rows {rows}")
 
     def generate():
-        order = _Order(split, seed, shuffle_examples)
-        with _Reader(split, order) as reader:
+        order = Order(split, seed, shuffle_examples)
+        with Reader(split, order) as reader:
             for step in itertools.count(start_step):
                 yield reader.read(step * batch_size + first, step * batch_size + end)
 
@@ -134,7 +124,7 @@ def batch_at(
 
     Args: as in `train_batches`.
     """
-    with _Reader(split, _Order(split, seed, shuffle_examples), read_ahead=False) as reader:
+    with Reader(split, Order(split, seed, shuffle_examples), read_ahead=False) as reader:
         records = reader.read(step * batch_size, (step + 1) * batch_size)
     return {name: value.numpy() for name, value in _parse(tf.constant(records), split).items()}
 
@@ -180,137 +170,6 @@ def eval_batches(
              for name in features.data_features(split.packed)}
     batches = batches.concatenate(tf.data.Dataset.from_tensors(zeros).repeat())
     return batches.take(per_worker).prefetch(tf.data.AUTOTUNE)
-
-
-class _Order:
-    """The infinite order of examples: epochs of groups of positions in permuted files."""
-
-    def __init__(self, split, seed, shuffle_examples):
-        if shuffle_examples < 1:
-            raise ValueError("config.data.shuffle_examples must be at least 1. "
-                             f"Received: {shuffle_examples}")
-        self._split, self._seed, self._limit = split, seed, shuffle_examples
-        self.plan = functools.lru_cache(maxsize=2)(self._plan)
-
-    def _plan(self, epoch):
-        """Returns (indices of the epoch's files in order, end positions of its groups)."""
-        sizes = self._split.examples
-        if self._split.num_examples <= self._limit:
-            return list(range(len(sizes))), [self._split.num_examples]
-        files = self._generator(epoch, 0).permutation(len(sizes)).tolist()
-        groups = [0]
-        for file in files:
-            left = sizes[file]
-            while left:
-                piece = min(left, self._limit)
-                if groups[-1] + piece > self._limit:
-                    groups.append(0)
-                groups[-1] += piece
-                left -= piece
-        return files, list(itertools.accumulate(groups))
-
-    def locate(self, position):
-        """Returns (epoch, group, offset in the group's permutation) of an example."""
-        epoch, offset = divmod(position, self._split.num_examples)
-        ends = self.plan(epoch)[1]
-        group = bisect.bisect_right(ends, offset)
-        return epoch, group, offset - (ends[group - 1] if group else 0)
-
-    def bounds(self, epoch, group):
-        """Returns (first, end) of a group in the concatenation of the epoch's files."""
-        ends = self.plan(epoch)[1]
-        return (ends[group - 1] if group else 0), ends[group]
-
-    def permutation(self, epoch, group):
-        first, end = self.bounds(epoch, group)
-        return self._generator(epoch, group + 1).permutation(end - first)
-
-    def following(self, epoch, group):
-        return (epoch, group + 1) if group + 1 < len(self.plan(epoch)[1]) else (epoch + 1, 0)
-
-    def _generator(self, epoch, stream):
-        """Stream 0 is for the files (SeedSequence pads with zeros: group 0 must not share it)."""
-        return np.random.Generator(np.random.PCG64(
-            np.random.SeedSequence([self._seed, epoch, stream])))
-
-
-class _Reader:
-    """Serialized examples by position in the order; the next group loads in the background."""
-
-    def __init__(self, split, order, read_ahead=True):
-        self._split, self._order, self._read_ahead = split, order, read_ahead
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "electra_tf_reader")
-        self._key = self._records = self._permutation = None
-        self._ahead = None, None  # (key, future)
-        self._stream, self._stream_at = None, None  # used by the thread only
-        self._closed = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        self._closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def read(self, first, end):
-        """Returns the examples at positions [first, end) as a bytes array [end - first]."""
-        parts = []
-        while first < end:
-            epoch, group, offset = self._order.locate(first)
-            self._enter(epoch, group)
-            chosen = self._permutation[offset:offset + end - first]
-            parts.append(self._records[chosen])
-            first += len(chosen)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _enter(self, epoch, group):
-        if self._key == (epoch, group):
-            return
-        is_only_group = len(self._order.plan(epoch)[1]) == 1
-        if self._records is None or not is_only_group:
-            key, future = self._ahead
-            if key != (epoch, group):
-                future = self._thread.submit(self._load, epoch, group)
-            self._records = None  # freed before the third group's reading starts
-            self._records = future.result()
-            if self._read_ahead and not is_only_group:
-                key = self._order.following(epoch, group)
-                self._ahead = key, self._thread.submit(self._load, *key)
-        self._permutation = self._order.permutation(epoch, group)
-        self._key = (epoch, group)
-
-    def _load(self, epoch, group):
-        """Reads a group; goes on in the open files if it follows the group read last."""
-        first, end = self._order.bounds(epoch, group)
-        if self._stream_at != (epoch, first):
-            self._stream = itertools.chain.from_iterable(self._chunks(epoch, first))
-        count = end - first  # fromiter raises if the stream is shorter
-        records = np.fromiter(itertools.islice(self._stream, count), object, count)
-        self._stream_at = (epoch, end)
-        return records
-
-    def _chunks(self, epoch, first) -> Iterator[np.ndarray]:
-        """Yields the epoch's examples from position `first` on, many at a time."""
-        for index in self._order.plan(epoch)[0]:
-            expected = self._split.examples[index]
-            if first >= expected:
-                first -= expected
-                continue
-            dataset = tf.data.TFRecordDataset(self._split.files[index], buffer_size=_READ_BYTES)
-            count = first
-            try:
-                for chunk in dataset.skip(first).batch(_READ_RECORDS).as_numpy_iterator():
-                    if self._closed:  # the process wants to end
-                        return
-                    count += len(chunk)
-                    yield chunk
-            except tf.errors.DataLossError as error:
-                raise ValueError("A shard must be a complete TFRecord file. Received: "
-                                 f"{self._split.files[index]}: {error.message}") from error
-            if count != expected:
-                raise ValueError(f"A shard must hold as many examples as dataset.json says, "
-                                 f"{expected}. Received: {count} in {self._split.files[index]}")
-            first = 0
 
 
 def _parse(records, split):

@@ -36,8 +36,7 @@ def _packed_rows(array: np.ndarray) -> list[bytes]:
     """Each row of a non-negative int [N, L] array as packed varints."""
     if array.min(initial=0) < 0 or array.max(initial=0) >= 1 << 28:
         raise ValueError(
-            "Features must be from 0 to 2**28 - 1. Received: "
-            f"{array.min()} to {array.max()}"
+            f"Features must be from 0 to 2**28 - 1. Received: {array.min()} to {array.max()}"
         )
     values = array.astype(np.uint32)
     # [N, L, 4]: the four groups of seven bits of each value; the first `sizes` of them count.

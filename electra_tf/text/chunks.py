@@ -67,9 +67,7 @@ def chunk_bytes(sources: Sequence[Source]) -> int:
     return min(max(wanted, _MIN_CHUNK_BYTES), _MAX_CHUNK_BYTES)
 
 
-def make_chunks(
-    source: Source, size: int, spool_dir: str, problems: Counter
-) -> Iterator[Chunk]:
+def make_chunks(source: Source, size: int, spool_dir: str, problems: Counter) -> Iterator[Chunk]:
     """Cuts a source into chunks of about `size` bytes.
 
     Args:

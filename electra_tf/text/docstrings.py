@@ -30,11 +30,13 @@ _BOILERPLATE = re.compile(
     r"all rights reserved|this (module|op|file) (is|was) (generated|produced)",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"^(>>>|\.\.\.|\$ |@\w|[-+|=~^#*]{3,}|\||\+-|\.\. |:\w[\w ]*:|import |from \w+ import )")
+_CODE = re.compile(
+    r"^(>>>|\.\.\.|\$ |@\w|[-+|=~^#*]{3,}|\||\+-|\.\. |:\w[\w ]*:|import |from \w+ import )"
+)
 # Sections of Google and NumPy docstrings whose entries are tables or code.
 _TABLE_HEADING = re.compile(
-    r"^(Args?|Arguments|(Other |Keyword )?Parameters|Keyword [Aa]rg(ument)?s|Kwargs|Returns?|Raises?|"
-    r"Yields?|Attributes|Methods|Examples?|Usage( [Ee]xamples?)?|See [Aa]lso|References|"
+    r"^(Args?|Arguments|(Other |Keyword )?Parameters|Keyword [Aa]rg(ument)?s|Kwargs|Returns?|"
+    r"Raises?|Yields?|Attributes|Methods|Examples?|Usage( [Ee]xamples?)?|See [Aa]lso|References|"
     r"Input shape|Output shape|Properties|Call arguments|Inputs?|Outputs?)\s*:?\s*$"
 )
 _UNDERLINE = re.compile(r"^([-=~^\"'#*+])\1{2,}$")
@@ -105,9 +107,9 @@ def _file_paragraphs(path: str) -> Iterator[str]:
 def _docstrings(body: list[ast.stmt]) -> Iterator[str]:
     """The docstrings of a body of statements and of the definitions directly below it."""
     first = body[0] if body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        if isinstance(first.value.value, str):
-            yield first.value.value
+    value = getattr(first.value, "value", None) if isinstance(first, ast.Expr) else None
+    if isinstance(value, str):
+        yield value
     for statement in body:
         if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _docstrings(statement.body)

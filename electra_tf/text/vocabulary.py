@@ -27,7 +27,9 @@ class Vocabulary:
         """
         self.tokens = tuple(tokens)
         if not self.tokens:
-            raise ValueError(f"A vocabulary must hold one token per line. Received: {source} (empty)")
+            raise ValueError(
+                f"A vocabulary must hold one token per line. Received: {source} (empty)"
+            )
         self._ids: dict[str, int] = {}
         for index, token in enumerate(self.tokens):
             if not token:

@@ -157,9 +157,7 @@ class Tokenizer(tf.Module):
 
     def _piece_ids(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """The ids of each word: string [B, None] to int32 [B, None, None]."""
-        too_long = (
-            tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_CHARACTERS_PER_WORD
-        )
+        too_long = tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_CHARACTERS_PER_WORD
         words = words.with_values(tf.where(too_long, _UNKNOWN_WORD, words.values))
         return self._wordpiece.tokenize(words)
 
@@ -175,7 +173,9 @@ class Tokenizer(tf.Module):
         end = start + tf.strings.length(character)
         # What is removed before words are told apart belongs to no word.
         kept = tf.not_equal(tf.strings.regex_replace(character, _REMOVED, ""), "")
-        row, character, start, end = (tf.boolean_mask(x, kept) for x in (row, character, start, end))
+        row, character, start, end = (
+            tf.boolean_mask(x, kept) for x in (row, character, start, end)
+        )
 
         is_space = tf.strings.regex_full_match(character, f"{_OTHER_SPACE}| ")
         folded = _fold(character, self.lower_case, self.strip_accents)

@@ -49,13 +49,13 @@ class Optimizer:
         self._num_layers = dict(num_layers)
 
     def learning_rate(self, step):
-        """Learning rate of the update that follows `step` completed ones.
+        """Learning rate of update number `step`, counted from 1.
 
-        Warm-up multiplies the polynomial decay instead of preceding it (as in the original), so the
-        first update of a run with warm-up has rate 0 and only fills the accumulators.
+        Warm-up multiplies the polynomial decay instead of preceding it, as in the original, whose
+        recorded updates have the rates of steps 1, 2, …: a linear schedule's last update has rate 0.
 
         Args:
-            step: int scalar (Python int or tensor), updates completed so far.
+            step: int scalar (Python int or tensor).
 
         Returns:
             float32 scalar, never negative; 0 from `num_steps` on if `decay_power` is positive.
@@ -77,7 +77,7 @@ class Optimizer:
             gradient: float32 tensor like `value`, dense, already clipped.
             slots: float32 tensors like `value`, in the order of `self.slots`.
             step: int scalar, updates completed so far.
-            learning_rate: float32 scalar, `self.learning_rate(step)`.
+            learning_rate: float32 scalar, `self.learning_rate(step + 1)`.
 
         Returns:
             (new value, new slots), float32 tensors like `value`.

@@ -1,0 +1,104 @@
+"""How Apache Beam is run: its options, and local processes by default."""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+    ExtendedProvisionInfo,
+    FnApiRunner,
+)
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.runner import PipelineRunner
+
+import electra_tf
+
+# One thread per worker, because there is a worker per core, and no worker on the accelerators.
+_WORKER_ENVIRONMENT = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+def pipeline_options(beam_args: Sequence[str], num_workers: int) -> PipelineOptions:
+    """Beam's options: what the user asks for, else local processes.
+
+    Raises:
+      ValueError: an option that Beam does not know.
+    """
+    unknown = unknown_beam_args(beam_args)
+    if unknown:
+        raise ValueError(
+            f"Flags must be known here or to Apache Beam. Received: {' '.join(unknown)}"
+        )
+    options = PipelineOptions(["--default_sdk_harness_log_level=WARNING", *beam_args])
+    direct = options.view_as(DirectOptions)
+    if not any(arg.startswith("--direct_num_workers") for arg in beam_args):
+        direct.direct_num_workers = num_workers
+    if not any(arg.startswith("--direct_running_mode") for arg in beam_args):
+        is_single = direct.direct_num_workers == 1
+        direct.direct_running_mode = "in_memory" if is_single else "multi_processing"
+    return options
+
+
+def local_runner(options: PipelineOptions) -> PipelineRunner | None:
+    """The local runner; None for the one that the options name.
+
+    Left to itself Beam's DirectRunner first tries to download another runner. Made by hand, this
+    one has to be told which options the worker processes get.
+    """
+    if options.view_as(StandardOptions).runner is not None:
+        return None
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    return FnApiRunner(
+        provision_info=ExtendedProvisionInfo(
+            beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+        )
+    )
+
+
+def unknown_beam_args(args: Sequence[str]) -> list[str]:
+    """Those arguments that no Apache Beam option takes."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    return parser.parse_known_args(list(args))[1]
+
+
+@contextlib.contextmanager
+def quiet_native_logs() -> Iterator[None]:
+    """Hides what TensorFlow's native code logs about missing GPUs, whatever its log level is."""
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+@contextlib.contextmanager
+def worker_environment(options: PipelineOptions) -> Iterator[None]:
+    """Sets the environment that worker processes inherit; leaves this process as it was."""
+    if options.view_as(DirectOptions).direct_running_mode != "multi_processing":
+        yield
+        return
+    root = os.path.dirname(os.path.dirname(os.path.abspath(electra_tf.__file__)))
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    wanted = {**_WORKER_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

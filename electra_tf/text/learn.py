@@ -1,0 +1,190 @@
+"""Learning of a WordPiece vocabulary, with the normalisation that `Tokenizer` applies.
+
+The text is rewritten into words by the tokenizer's own graph (`split_words`) and spooled to disk;
+Hugging Face `tokenizers` then counts the words and merges pieces. Memory grows with the number of
+different words, not with the text.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+from tqdm import tqdm
+
+from electra_tf.text.chunks import estimated_bytes
+from electra_tf.text.corpus import Document, Source, find_sources, read_source
+from electra_tf.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
+from electra_tf.text.wordpiece import split_words
+
+_BATCH_BYTES = 1 << 20
+_PREFIX = "##"
+
+
+def learn_vocab(
+    inputs: Sequence[str],
+    output: str | os.PathLike,
+    *,
+    vocab_size: int = 30522,
+    lower_case: bool = True,
+    strip_accents: bool | None = None,
+    min_frequency: int = 2,
+    limit_alphabet: int = 1000,
+    max_bytes: int = 1 << 30,
+    text_field: str = "text",
+    overwrite: bool = False,
+) -> Vocabulary:
+    """Learns a vocabulary and writes it, one token per line, the special tokens first.
+
+    The same input gives the same file. It has fewer than `vocab_size` tokens if the text is too
+    small to give more.
+
+    Args:
+      inputs: see `electra_tf.text.corpus.find_sources`.
+      output: file to write; it appears when it is complete.
+      vocab_size: tokens wanted, special tokens included.
+      lower_case, strip_accents: as the tokenizer will be used.
+      min_frequency: pieces that occur less often are not made.
+      limit_alphabet: most characters to keep; the rarest become [UNK].
+      max_bytes: most text to learn from. Of larger files a share of the documents, chosen by a
+        hash of their text, is taken.
+      text_field: the field with the text in .jsonl and TFDS inputs.
+      overwrite: replace an existing file.
+
+    Returns:
+      The vocabulary.
+
+    Raises:
+      ValueError: an argument or an input is not usable.
+    """
+    output = os.path.abspath(output)
+    for name, value in (
+        ("vocab_size", vocab_size - len(SPECIAL_TOKENS)),
+        ("min_frequency", min_frequency),
+        ("limit_alphabet", limit_alphabet),
+        ("max_bytes", max_bytes),
+    ):
+        if value < 1:
+            least = 1 + len(SPECIAL_TOKENS) if name == "vocab_size" else 1
+            raise ValueError(f"{name} must be at least {least}. Received: {value + least - 1}")
+    if os.path.exists(output) and not overwrite:
+        raise ValueError(
+            f"output must not exist yet. Received: {output}; choose another or pass --overwrite"
+        )
+    sources = find_sources(inputs, text_field)
+    strip_accents = lower_case if strip_accents is None else strip_accents
+    os.makedirs(os.path.dirname(output), exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{os.path.basename(output)}.", suffix=".tmp", dir=os.path.dirname(output)
+    ) as work_dir:
+        words_file = os.path.join(work_dir, "words.txt")
+        documents = _sample(sources, max_bytes)
+        characters, first_characters = _write_words(
+            documents, words_file, lower_case, strip_accents
+        )
+        if not characters:
+            raise ValueError(
+                f"The input must hold at least one word. Received: {', '.join(inputs)}"
+            )
+        kept = sorted(characters, key=lambda c: (-characters[c], c))[:limit_alphabet]
+        # The library numbers these in the random order of a hash table, and then breaks ties
+        # between merges by number. Naming them here makes the result repeatable.
+        continuations = sorted(
+            _PREFIX + c for c in kept if characters[c] > first_characters.get(c, 0)
+        )
+        tokens = _train(words_file, vocab_size, min_frequency, sorted(kept), continuations)
+        if len(tokens) > vocab_size:
+            raise ValueError(
+                f"vocab_size must be at least {len(tokens)} for the {len(kept)} characters of this "
+                f"text. Received: {vocab_size}; raise it or lower limit_alphabet"
+            )
+        vocabulary = Vocabulary(tokens, source=output)
+        finished = os.path.join(work_dir, "vocab.txt")
+        with open(finished, "w", encoding="utf-8") as file:
+            file.writelines(f"{token}\n" for token in tokens)
+        os.replace(finished, output)
+    return vocabulary
+
+
+def _sample(sources: Sequence[Source], max_bytes: int) -> Iterator[Document]:
+    """About `max_bytes` of documents, spread over the files."""
+    share = min(1.0, max_bytes / max(1, estimated_bytes(sources)))
+    threshold = int(share * (1 << 64))
+    num_bytes = 0
+    with tqdm(unit="B", unit_scale=True, desc="reading words", dynamic_ncols=True) as bar:
+        for source in sources:
+            for document in read_source(source, Counter()):
+                digest = hashlib.blake2b(b"\n".join(document), digest_size=8).digest()
+                if int.from_bytes(digest, "big") >= threshold:
+                    continue
+                size = sum(map(len, document))
+                num_bytes += size
+                bar.update(size)
+                yield document
+                if num_bytes >= max_bytes:
+                    return
+
+
+def _write_words(
+    documents: Iterator[Document], path: str, lower_case: bool, strip_accents: bool
+) -> tuple[Counter, Counter]:
+    """Writes the words of the text, separated by blanks.
+
+    Returns:
+      How often each character occurs, and how often as the first of a word.
+    """
+    split = tf.function(
+        lambda text: split_words(text, lower_case, strip_accents),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+    characters: Counter = Counter()
+    first_characters: Counter = Counter()
+    lines: list[bytes] = []
+    size = 0
+
+    def flush() -> None:
+        words = b"\n".join(split(tf.constant(lines, tf.string)).numpy()).decode().split()
+        characters.update("".join(words))
+        first_characters.update(word[0] for word in words)
+        file.write(" ".join(words) + "\n")
+
+    with open(path, "w", encoding="utf-8") as file:
+        for document in documents:
+            lines += document
+            size += sum(map(len, document))
+            if size >= _BATCH_BYTES:
+                flush()
+                lines, size = [], 0
+        if lines:
+            flush()
+    return characters, first_characters
+
+
+def _train(
+    words_file: str,
+    vocab_size: int,
+    min_frequency: int,
+    alphabet: Sequence[str],
+    continuations: Sequence[str],
+) -> list[str]:
+    """Tokens in the order of their ids: special tokens, single characters, merged pieces."""
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token=UNK))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=[*SPECIAL_TOKENS, *continuations],
+        initial_alphabet=list(alphabet),
+        limit_alphabet=len(alphabet),
+        continuing_subword_prefix=_PREFIX,
+        show_progress=False,
+    )
+    with open(words_file, encoding="utf-8") as file:
+        tokenizer.train_from_iterator(file, trainer)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.__getitem__)

@@ -1,0 +1,76 @@
+"""Held-out metrics: every example once, the same draws whatever the devices."""
+
+import tensorflow as tf
+
+from electra_tf.models.randomness import BatchRandom
+from electra_tf.train.host_loop import HostLoop, Sums
+from electra_tf.train.strategy import Runtime
+
+ROWS = 32  # examples per batch; a constant, so that masks do not depend on the training batch
+_CALLS = 20  # host-loop calls per evaluation, for progress and signals
+
+
+class Evaluator:
+    """Sums a task's counts over a split and makes metrics of them.
+
+    Args:
+        task: gives `eval_batches` and `metrics`.
+        counts_of: function (model, int32 features [ROWS, L], BatchRandom) to counts.
+        model: the networks, under the runtime's strategy.
+        runtime: devices.
+        seed: of the masks and samples.
+    """
+
+    def __init__(self, task, counts_of, model, runtime: Runtime, seed: int):
+        self._task, self._counts_of, self._model = task, counts_of, model
+        self._runtime, self._seed = runtime, seed
+        self._replica = tf.function(self._count, jit_compile=True) if runtime.xla else self._count
+        self._loop = HostLoop(self._step)
+
+    def __call__(self, on_progress=None, **which) -> dict[str, float]:
+        """Evaluates.
+
+        Args:
+            on_progress: called with the share done, from 0 to 1.
+            **which: passed to the task's `eval_batches`, to choose data and split.
+        """
+        strategy, sums = self._runtime.strategy, Sums()
+        replicas = strategy.num_replicas_in_sync
+        one = self._task.eval_batches(ROWS, 0, replicas, **which)
+        left = total = int(one.cardinality())
+        batches = iter(strategy.distribute_datasets_from_function(
+            lambda context: self._of_pipeline(context, which)))
+        while left:
+            number = min(left, -(-total // _CALLS))
+            sums.add(self._loop(batches, number)["counts"])
+            left -= number
+            if on_progress:
+                on_progress(1.0 - left / total)
+        return self._task.metrics(sums.take())
+
+    def _of_pipeline(self, context, which):
+        """Numbered batches of one worker's replicas, in turn."""
+        replicas = self._runtime.num_replicas
+        local = replicas // context.num_input_pipelines
+        parts = []
+        for replica in range(context.input_pipeline_id * local,
+                             (context.input_pipeline_id + 1) * local):
+            part = self._task.eval_batches(ROWS, replica, replicas, **which)
+            # Batch k of this replica is batch k * replicas + replica of the split.
+            parts.append(part.enumerate().map(
+                lambda k, batch, replica=replica: (k * replicas + replica, batch)))
+        if local == 1:
+            return parts[0]
+        return tf.data.Dataset.choose_from_datasets(
+            parts, tf.data.Dataset.range(local).repeat(), stop_on_empty_dataset=True)
+
+    def _step(self, numbered):
+        counts = self._runtime.strategy.run(self._replica, args=numbered)
+        return {"counts": {name: self._runtime.strategy.reduce("SUM", value, axis=None)
+                           for name, value in counts.items()},
+                "ok": True, "gradient_norm": 0.0}
+
+    def _count(self, number, batch):
+        # Training draws for steps from 0 up; evaluation batches go from -1 down.
+        random = BatchRandom(self._seed, -1 - tf.cast(number, tf.int32), ROWS)
+        return self._counts_of(self._model, batch, random)

@@ -1,0 +1,107 @@
+"""What a run shows while it works: one live line in a terminal, plain lines elsewhere."""
+
+import contextlib
+import datetime
+import sys
+import time
+
+
+class Progress:
+    """Prints one line per report, rewriting it in a terminal.
+
+    Args:
+        num_steps: where the run ends.
+        stream: where to print.
+        enabled: False for workers other than the chief.
+    """
+
+    def __init__(self, num_steps: int, stream=sys.stderr, enabled: bool = True):
+        self._num_steps, self._stream, self._enabled = num_steps, stream, enabled
+        self._live = stream.isatty()
+        self._width = 0
+
+    def report(self, step: int, metrics: dict[str, float], seconds_per_step: float,
+               peak_share: float | None) -> None:
+        """Shows step, losses, speed, share of the device's peak and time left."""
+        left = datetime.timedelta(seconds=round((self._num_steps - step) * seconds_per_step))
+        parts = [f"step {step}/{self._num_steps}"]
+        for name in ("loss", "masked_lm_loss", "masked_lm_accuracy", "disc_loss", "disc_auc"):
+            if name in metrics:
+                parts.append(f"{name} {metrics[name]:.3f}")
+        parts.append(f"{_short(metrics['tokens_per_second'])} tokens/s")
+        if peak_share is not None:
+            parts.append(f"{peak_share:.0%} of peak")
+        parts.append(f"ETA {left}")
+        self._show("  ".join(parts))
+
+    def message(self, text: str) -> None:
+        """Prints a line that stays."""
+        if self._enabled:
+            self._clear()
+            print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Leaves the last line where it is."""
+        if self._enabled and self._width:
+            print(file=self._stream, flush=True)
+            self._width = 0
+
+    def _show(self, line):
+        if not self._enabled:
+            return
+        if not self._live:
+            print(line, file=self._stream, flush=True)
+            return
+        self._clear()
+        print(line, end="", file=self._stream, flush=True)
+        self._width = len(line)
+
+    def _clear(self):
+        if self._width:
+            print("\r" + " " * self._width + "\r", end="", file=self._stream)
+            self._width = 0
+
+
+class Clock:
+    """Speed of host-loop calls, without what happens between them.
+
+    The first call traces and compiles, so it counts only while there is no other.
+    """
+
+    def __init__(self):
+        self._calls = []  # (steps, seconds) since the last take
+        self._last = None
+        self._is_warm = False
+
+    @contextlib.contextmanager
+    def timing(self, steps: int):
+        """Times the block as one call of `steps` steps."""
+        start = time.perf_counter()
+        yield
+        self._last = steps, time.perf_counter() - start
+        if not self._is_warm:
+            self._calls.clear()
+        self._is_warm = bool(self._calls) or self._is_warm
+        self._calls.append(self._last)
+
+    def steps_in(self, seconds: float) -> int:
+        """How many steps take this long, growing carefully from 1."""
+        if self._last is None:
+            return 1
+        steps, took = self._last
+        return max(1, min(int(steps * seconds / took), 4 * steps))
+
+    def take(self) -> float:
+        """Seconds per step since the last take."""
+        steps, seconds = map(sum, zip(*self._calls, strict=True))
+        self._calls.clear()
+        return seconds / steps
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number < 1e5 else f"{number / 1e3:,.0f}k"
+
+
+def brief(metrics: dict[str, float]) -> str:
+    """Metrics in one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

@@ -1,0 +1,45 @@
+"""What training changes and a checkpoint holds: weights, optimizer slots, the step."""
+
+import keras
+import tensorflow as tf
+
+from electra_tf.train.optimizer import Optimizer
+
+
+class TrainState:
+    """Flat variables of one run. Create it, and the model, under the strategy's scope.
+
+    Attributes:
+        step: int64 scalar, updates completed.
+        weights: trained variables by path.
+        slots: optimizer accumulators by path, in the order of the optimizer's `slots`.
+        loss_scale, good_steps: dynamic loss scale of mixed_float16 and the steps since it last
+            changed; 1 and 0 in other precisions.
+    """
+
+    def __init__(self, model: keras.Model, optimizer: Optimizer, precision: str):
+        self.weights = {variable.path: variable.value for variable in model.trainable_variables}
+        self.slots = {path: [_zeros(weight.shape, f"{path}/{slot}") for slot in optimizer.slots]
+                      for path, weight in self.weights.items()}
+        self.slot_names = optimizer.slots
+        self.step = _scalar(0, tf.int64, "step")
+        scale = 2.0 ** 15 if precision == "mixed_float16" else 1.0
+        self.loss_scale = _scalar(scale, tf.float32, "loss_scale")
+        self.good_steps = _scalar(0, tf.int64, "good_steps")
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Every variable by its name in the checkpoint."""
+        named = {f"weights/{path}": weight for path, weight in self.weights.items()}
+        for path, slots in self.slots.items():
+            for name, slot in zip(self.slot_names, slots, strict=True):
+                named[f"slots/{path}/{name}"] = slot
+        return named | {"step": self.step, "loss_scale": self.loss_scale,
+                        "good_steps": self.good_steps}
+
+
+def _zeros(shape, name):
+    return tf.Variable(tf.zeros(shape), trainable=False, name=name)
+
+
+def _scalar(value, dtype, name):
+    return tf.Variable(tf.constant(value, dtype), trainable=False, name=name)
