@@ -7,7 +7,7 @@ run is complete. Every field of the config can be set on the command line, for e
       --config.data.dir=shards --config.train.batch_size=256 --workdir=runs/mine
 """
 
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
 
 from electra_tf import command
@@ -22,9 +22,9 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(argv):
     command.no_arguments(argv)
-    from electra_tf.train import run  # TensorFlow starts here: --help stays quick
+    from electra_tf import pretraining  # TensorFlow starts here: --help stays quick
 
-    run.pretrain(_CONFIG.value, _WORKDIR.value)
+    pretraining.pretrain(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,11 @@ class Objective(abc.ABC):
 
     Attributes:
         terms: factor of every loss term, by name.
+        random_replacements: names that `detection_counts` takes; none without a discriminator.
     """
 
     terms: dict[str, float]
+    random_replacements: tuple[str, ...] = ()
 
     def __init__(self, config: Config, special: "SpecialTokens"):
         self.config, self.special = config, special

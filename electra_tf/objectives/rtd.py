@@ -9,15 +9,14 @@ from electra_tf.objectives import masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy, token_cross_entropy
 from electra_tf.objectives.objective import Objective
 
-REPLACEMENTS = ("generator", "corpus", "uniform")
-
-
 class ReplacedTokenDetection(Objective):
     """The generator fills masked positions, the discriminator finds what it changed.
 
     Differs from the original: mask positions are drawn without replacement, and losses are
     divided by the weights of the global batch, not averaged over replicas.
     """
+
+    random_replacements = ("corpus", "uniform")
 
     def __init__(self, config, special):
         super().__init__(config, special)
@@ -84,7 +83,7 @@ class ReplacedTokenDetection(Objective):
         }
         metrics["loss"] = (self.terms["masked_lm"] * metrics["masked_lm_loss"]
                            + self.terms["disc"] * metrics["disc_loss"])
-        for source in REPLACEMENTS[1:]:
+        for source in self.random_replacements:
             if f"{source}/histogram" in counts:
                 metrics[f"disc_auc_{source}"] = counting.area_under_curve(
                     counts[f"{source}/histogram"])

@@ -42,6 +42,11 @@ class PretrainingTask:
         """Freshly initialised networks; call under the strategy's scope."""
         return self.objective.new_model(seed, dtype)
 
+    @property
+    def random_replacements(self) -> tuple[str, ...]:
+        """Names of the random replacements that the objective can be tested on."""
+        return self.objective.random_replacements
+
     def num_layers(self) -> dict[str, int]:
         """Depth of each network by its name in variable paths."""
         model = self.config.model.num_layers
@@ -79,9 +84,17 @@ class PretrainingTask:
     def loss_sums(self, model, batch, random, rng):
         return self.objective.loss_sums(model, batch, random, rng)
 
-    def eval_counts(self, model, batch, random):
-        """Counts of held-out rows: fresh masks and samples, no dropout."""
-        return self.objective.loss_sums(model, self.prepare(batch, random), random, None)[1]
+    def eval_counts(self, model, batch, random, replacements=()):
+        """Counts of held-out rows: fresh masks and samples, no dropout.
+
+        Args:
+            replacements: names out of `random_replacements`, detected besides the generator's.
+        """
+        batch = self.prepare(batch, random)
+        counts = self.objective.loss_sums(model, batch, random, None)[1]
+        for name in replacements:
+            counts |= self.objective.detection_counts(model, batch, random, name)
+        return counts
 
     def metrics(self, counts):
         return self.objective.metrics(counts)

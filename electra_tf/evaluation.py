@@ -1,0 +1,79 @@
+"""Held-out evaluation of a run from its workdir."""
+
+import json
+import os
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from electra_tf import config as configuration
+from electra_tf import features
+from electra_tf.data import dataset
+from electra_tf.tasks.pretraining import PretrainingTask
+from electra_tf.train import strategy
+from electra_tf.train.checkpoint import restore_weights
+from electra_tf.train.evaluation import Evaluator
+
+
+def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
+             random_words: bool = False) -> dict[str, float]:
+    """Evaluates the newest checkpoint and writes `workdir`/eval.json.
+
+    Args:
+        workdir: a run of `electra_tf.pretrain`.
+        data_dir: another data set than the run's, with the same vocabulary.
+        split: which part of it.
+        random_words: also report what puts the metrics in perspective: `disc_auc_corpus` and
+            `disc_auc_uniform`, the AUC when masked words are replaced by random words of the
+            corpus and of the vocabulary, and `most_frequent_token_share`, the masked accuracy
+            of always guessing the most frequent token.
+
+    Returns:
+        `step`, the number of `examples`, and the metrics by the original's names.
+
+    Raises:
+        ValueError: no run, no checkpoint or no such data.
+    """
+    config = configuration.load(workdir).validate()
+    config.data.dir = data_dir or config.data.dir
+    config.data.vocab_file = os.path.join(workdir, "vocab.txt")
+    config.train.eval_batches = 0
+    runtime = strategy.start(config.runtime, config.train.seed)
+    task = PretrainingTask(config)
+    with runtime.strategy.scope():
+        model = task.new_model(config.train.seed, runtime.precision)
+    weights = {variable.path: variable.value for variable in model.trainable_variables}
+    step = restore_weights(os.path.join(workdir, "checkpoints"), weights)
+
+    replacements = task.random_replacements if random_words else ()
+
+    def counts_of(model, batch, random):
+        return task.eval_counts(model, batch, random, replacements)
+
+    evaluator = Evaluator(task, counts_of, model, runtime, config.train.seed)
+    with tqdm(total=100, unit="%", desc=f"evaluating step {step}", leave=False,
+              disable=not sys.stderr.isatty()) as bar:
+        metrics = evaluator(on_progress=lambda share: bar.update(round(100 * share) - bar.n),
+                            split=split)
+    opened = dataset.open_split(config.data.dir, split)
+    metrics = {"step": step, "examples": opened.num_examples, **metrics}
+    if random_words:
+        metrics["most_frequent_token_share"] = _most_frequent_token_share(opened, task)
+    if runtime.is_chief:
+        path = os.path.join(workdir, "eval.json")
+        with open(path + ".tmp", "w", encoding="utf-8") as file:
+            json.dump(metrics, file, indent=2)
+            file.write("\n")
+        os.replace(path + ".tmp", path)
+    return metrics
+
+
+def _most_frequent_token_share(split: dataset.Split, task: PretrainingTask) -> float:
+    """Share of the most frequent token among all tokens that may be masked."""
+    counts = np.zeros(task.config.model.vocab_size, np.int64)
+    for batch in dataset.eval_batches(split, batch_size=256).as_numpy_iterator():
+        ids = batch[features.INPUT_IDS][batch[features.INPUT_MASK] > 0]
+        counts += np.bincount(ids, minlength=len(counts))
+    counts[list(task.objective.special.never_masked)] = 0
+    return float(counts.max() / counts.sum())
