@@ -23,6 +23,8 @@ class DataConfig:
     dir: str = ""  # output of pipelines.build_dataset, or the original's TFRecords
     vocab_file: str = ""  # empty: vocab.txt in `dir`
     shuffle_examples: int = 262_144  # examples shuffled together, held in host memory
+    lower_case: bool = True  # how the text was tokenized: dataset.json decides where there is one
+    strip_accents: bool = True  # as lower_case; both go with the vocabulary into evaluation, export
 
 
 @dataclasses.dataclass

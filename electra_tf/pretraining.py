@@ -22,18 +22,18 @@ def pretrain(config: Config, workdir: str) -> int:
     config.validate()
     runtime = strategy.start(config.runtime, config.train.seed)
     task = PretrainingTask(config)
-    if runtime.is_chief:
+    if os.path.exists(os.path.join(workdir, "config.json")):
+        _compare(configuration.load(workdir), config, workdir)
+    trainer = Trainer(task, config, workdir, runtime)
+    if runtime.is_chief:  # writes only now that all has been checked
         _write_description(task, config, workdir)
-    return Trainer(task, config, workdir, runtime).run()
+    return trainer.run()
 
 
 def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:
-    """Writes config.json and vocab.txt, after comparing with what a former start wrote."""
+    """Writes config.json and vocab.txt."""
     os.makedirs(workdir, exist_ok=True)
-    path = os.path.join(workdir, "config.json")
-    if os.path.exists(path):
-        _compare(configuration.load(workdir), config, workdir)
-    _write(path, config.to_json())
+    _write(os.path.join(workdir, "config.json"), config.to_json())
     vocab_file = os.path.join(workdir, "vocab.txt")
     if not os.path.exists(vocab_file):
         shutil.copyfile(task.vocab_file, vocab_file + ".tmp")

@@ -14,8 +14,6 @@ import time
 
 from absl import app, flags
 
-from electra_tf.data.build import build_dataset
-
 _INPUT = flags.DEFINE_multi_string(
     "input",
     None,
@@ -65,7 +63,13 @@ _NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default: on
 def main(argv: list[str]) -> None:
     # A polite kill should remove the temporary directory as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    # Imported here so that --help does not wait for Beam, which also warns of parts of it that are
+    # not installed and not needed.
+    logging.disable(logging.WARNING)
+    from electra_tf.data.build import build_dataset
+
+    logging.disable(logging.NOTSET)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     start = time.monotonic()
     try:
         dataset = build_dataset(

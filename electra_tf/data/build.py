@@ -1,11 +1,7 @@
-"""Corpus to shards: an Apache Beam pipeline in which only descriptors travel.
+"""Corpus to shards: `build_dataset`, which makes a data set directory, whole or not at all.
 
-    sources ─ cut into chunks ─▶ chunks ─ one shard each ─▶ counts ─▶ dataset.json
-
-A worker gets the path and byte range of a chunk, reads it, writes its shard and a small JSON file
-of counts into a temporary directory beside the output. Nothing of the text goes through Beam,
-whose local runner keeps what it groups in memory. At the end the shards get their final names and
-the directory is renamed to the output. All workers must see the same file system.
+The work is done in a temporary directory beside the output (see job.py). At the end the shards get
+their final names and the directory is renamed to the output.
 """
 
 import dataclasses
@@ -13,22 +9,15 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-
+from electra_tf.data.job import Job
 from electra_tf.data.manifest import HASH_RANGE, MIN_SEQ_LENGTH, PACKINGS, Settings, assemble
-from electra_tf.data.progress import progress_line, read_results, write_result
-from electra_tf.data.runner import (
-    local_runner,
-    pipeline_options,
-    quiet_native_logs,
-    worker_environment,
-)
-from electra_tf.text.chunks import Chunk, chunk_bytes, estimated_bytes, make_chunks
-from electra_tf.text.corpus import Source, find_sources, fingerprint
+from electra_tf.data.progress import read_results
+from electra_tf.data.runner import pipeline_options
+from electra_tf.text.chunks import chunk_bytes, estimated_bytes
+from electra_tf.text.corpus import Source, find_sources
 from electra_tf.text.vocabulary import Vocabulary
 
 
@@ -117,7 +106,7 @@ def build_dataset(
     os.makedirs(parent, exist_ok=True)
     work_dir = tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=parent)
     try:
-        job = _Job(work_dir, settings, options)
+        job = Job(work_dir, settings, options)
         parts = job.run(sources)
         new_settings = settings.with_both_splits(parts)
         job = dataclasses.replace(job, settings=new_settings)
@@ -145,124 +134,6 @@ def build_dataset(
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
     return manifest
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """Runs the pipeline in a directory for temporary files."""
-
-    work_dir: str
-    settings: Settings
-    options: PipelineOptions
-
-    def __post_init__(self):
-        for folder in (self.sources_dir, self.spool_dir, self.parts_dir):
-            os.makedirs(folder, exist_ok=True)
-
-    @property
-    def sources_dir(self) -> str:
-        return os.path.join(self.work_dir, "sources")
-
-    @property
-    def spool_dir(self) -> str:
-        return os.path.join(self.work_dir, "spool")
-
-    @property
-    def parts_dir(self) -> str:
-        return os.path.join(self.work_dir, "parts")
-
-    def run(self, sources: Sequence[Source]) -> list[dict]:
-        """Makes all shards; returns the results of the chunks in the order of the corpus."""
-        cut = _CutSource(chunk_bytes(sources), self.spool_dir, self.sources_dir)
-        with progress_line(self.sources_dir, self.parts_dir, len(sources)):
-            self._run(
-                "sources" >> beam.Create(sources)
-                | "spread sources" >> beam.Reshuffle()
-                | "cut" >> beam.ParDo(cut)
-            )
-        return self._parts()
-
-    def run_again(self, parts: Sequence[dict]) -> list[dict]:
-        """Makes some of the shards anew."""
-        if parts:
-            self._run("chunks" >> beam.Create([Chunk(**part["chunk"]) for part in parts]))
-        return self._parts()
-
-    def _run(self, chunks: beam.PTransform) -> None:
-        build = _BuildShard(self.settings, self.parts_dir)
-        try:
-            with worker_environment(self.options):
-                pipeline = beam.Pipeline(local_runner(self.options), self.options)
-                _ = (
-                    pipeline
-                    | chunks
-                    | "spread chunks" >> beam.Reshuffle()
-                    | "build" >> beam.ParDo(build)
-                )
-                pipeline.run().wait_until_finish()
-        except Exception:
-            # What a worker found wrong with the input is worth more than Beam's account of it.
-            for result in read_results(self.sources_dir).values():
-                if "error" in result:
-                    raise ValueError(result["error"]) from None
-            raise
-
-    def _parts(self) -> list[dict]:
-        return list(read_results(self.parts_dir).values())
-
-
-class _CutSource(beam.DoFn):
-    """Source to its chunks."""
-
-    def __init__(self, size: int, spool_dir: str, sources_dir: str):
-        self._size = size
-        self._spool_dir = spool_dir
-        self._sources_dir = sources_dir
-
-    def process(self, source: Source) -> Iterator[Chunk]:
-        problems: Counter = Counter()
-        num_bytes = 0
-        try:
-            for chunk in make_chunks(source, self._size, self._spool_dir, problems):
-                num_bytes += chunk.end - chunk.start
-                yield chunk
-        except ValueError as error:
-            result = {"error": str(error), "bytes": 0}
-            write_result(self._sources_dir, f"{source.index:05d}", result)
-            raise
-        problems["empty_files"] += not num_bytes
-        entry = {
-            "name": os.path.basename(source.name) if source.is_file else source.name,
-            "bytes": source.size if source.is_file else num_bytes,
-            "fingerprint": fingerprint(source),
-        }
-        result = {"input": entry, "bytes": num_bytes, "skipped": problems}
-        write_result(self._sources_dir, f"{source.index:05d}", result)
-
-
-class _BuildShard(beam.DoFn):
-    """Chunk to shard."""
-
-    def __init__(self, settings: Settings, parts_dir: str):
-        self._settings = settings
-        self._parts_dir = parts_dir
-
-    def setup(self):
-        settings = self._settings
-        with quiet_native_logs():
-            # Imported here because only workers need TensorFlow.
-            from electra_tf.text.wordpiece import Tokenizer
-
-            self._tokenizer = Tokenizer(
-                settings.vocab_file, settings.lower_case, settings.strip_accents
-            )
-
-    def process(self, chunk: Chunk) -> Iterator[None]:
-        from electra_tf.data.shards import build_shard
-
-        result = build_shard(chunk, self._settings, self._tokenizer, self._parts_dir)
-        write_result(self._parts_dir, chunk.name, result)
-        return iter(())
 
 
 def _default_workers(sources: Sequence[Source]) -> int:

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
@@ -13,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import (
 )
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import PipelineRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 import electra_tf
 
@@ -31,38 +34,45 @@ def pipeline_options(beam_args: Sequence[str], num_workers: int) -> PipelineOpti
     Raises:
       ValueError: an option that Beam does not know.
     """
-    unknown = unknown_beam_args(beam_args)
+    unknown = _unknown_args(beam_args)
     if unknown:
         raise ValueError(
             f"Flags must be known here or to Apache Beam. Received: {' '.join(unknown)}"
         )
-    options = PipelineOptions(["--default_sdk_harness_log_level=WARNING", *beam_args])
-    direct = options.view_as(DirectOptions)
+    options = PipelineOptions(["--default_sdk_harness_log_level=ERROR", *beam_args])
     if not any(arg.startswith("--direct_num_workers") for arg in beam_args):
-        direct.direct_num_workers = num_workers
-    if not any(arg.startswith("--direct_running_mode") for arg in beam_args):
-        is_single = direct.direct_num_workers == 1
-        direct.direct_running_mode = "in_memory" if is_single else "multi_processing"
+        options.view_as(DirectOptions).direct_num_workers = num_workers
     return options
 
 
-def local_runner(options: PipelineOptions) -> PipelineRunner | None:
+def local_runner(options: PipelineOptions, log_file: str) -> PipelineRunner | None:
     """The local runner; None for the one that the options name.
 
     Left to itself Beam's DirectRunner first tries to download another runner. Made by hand, this
     one has to be told which options the worker processes get.
+
+    Args:
+      options: of the pipeline. More than one worker are as many processes.
+      log_file: gets what worker processes write to stderr, which is much even if all goes well.
     """
     if options.view_as(StandardOptions).runner is not None:
         return None
+    environment = None
+    if options.view_as(DirectOptions).direct_num_workers != 1:
+        command = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
+        environment = SubprocessSDKEnvironment.from_command_string(
+            f"exec {shlex.join(command)} 2>>{shlex.quote(log_file)}"
+        )
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     return FnApiRunner(
+        environment,
         provision_info=ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-        )
+        ),
     )
 
 
-def unknown_beam_args(args: Sequence[str]) -> list[str]:
+def _unknown_args(args: Sequence[str]) -> list[str]:
     """Those arguments that no Apache Beam option takes."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
@@ -71,22 +81,9 @@ def unknown_beam_args(args: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def quiet_native_logs() -> Iterator[None]:
-    """Hides what TensorFlow's native code logs about missing GPUs, whatever its log level is."""
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-@contextlib.contextmanager
 def worker_environment(options: PipelineOptions) -> Iterator[None]:
     """Sets the environment that worker processes inherit; leaves this process as it was."""
-    if options.view_as(DirectOptions).direct_running_mode != "multi_processing":
+    if options.view_as(DirectOptions).direct_num_workers == 1:  # works in this process
         yield
         return
     root = os.path.dirname(os.path.dirname(os.path.abspath(electra_tf.__file__)))

@@ -25,11 +25,12 @@ class Dense(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return ops.matmul(inputs, self.kernel) + self.bias
+        # ops.add, not +: it becomes a BiasAdd, whose gradient is much quicker on the CPU.
+        return ops.add(ops.matmul(inputs, self.kernel), self.bias)
 
 
 class LayerNorm(keras.layers.Layer):
-    """Layer normalisation over the last axis; statistics in float32.
+    """Layer normalisation of [T, size] over the last axis; statistics in float32.
 
     The gradient is written out: automatic differentiation of the formula takes about twice as
     many passes over memory.
@@ -59,17 +60,21 @@ class LayerNorm(keras.layers.Layer):
             def gradient(*args, upstream=None):
                 upstream = ops.cast(args[0] if upstream is None else upstream, "float32")
                 by_gamma = upstream * gamma
-                product = by_gamma * normalized
+                along = ops.mean(by_gamma * normalized, axis=-1, keepdims=True)
                 inner = (by_gamma - ops.mean(by_gamma, axis=-1, keepdims=True)
-                         - normalized * ops.mean(product, axis=-1, keepdims=True))
-                axes = tuple(range(len(inputs.shape) - 1))
+                         - normalized * along)
                 return (ops.cast(inner * scale, self.compute_dtype),
-                        ops.sum(upstream * normalized, axis=axes), ops.sum(upstream, axis=axes))
+                        _sum_rows(upstream * normalized), _sum_rows(upstream))
 
             return ops.cast(normalized * gamma + beta, self.compute_dtype), gradient
 
         # Tensors, not variables: a custom gradient may only see what it is given.
         return normalize(inputs, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"))
+
+
+def _sum_rows(rows):
+    """Sum of [T, size] over T, as a matrix product: several times quicker on the CPU."""
+    return ops.matmul(ops.ones((1, rows.shape[0]), rows.dtype), rows)[0]
 
 
 @ops.custom_gradient

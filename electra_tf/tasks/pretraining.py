@@ -1,5 +1,6 @@
 """Pre-training as a task of the training loop: an objective on token shards."""
 
+import json
 import os
 
 import tensorflow as tf
@@ -14,7 +15,8 @@ class PretrainingTask:
     """Gives the loop a model, batches, loss sums and metrics; the loop knows nothing else.
 
     Args:
-        config: the experiment; `model.vocab_size` 0 becomes the vocabulary's size.
+        config: the experiment; `model.vocab_size` 0 becomes the vocabulary's size, and the
+            tokenizer settings become the data set's.
 
     Raises:
         ValueError: data, vocabulary and model do not fit together.
@@ -30,6 +32,7 @@ class PretrainingTask:
                 f"config.model.vocab_size must be 0 or at least the vocabulary's size, "
                 f"{len(vocabulary)}. Received: {config.model.vocab_size}")
         self.train_split = dataset.open_split(config.data.dir, "train")
+        _take_tokenizer_settings(config)
         self.seq_length = self.train_split.seq_length
         if self.seq_length > config.model.max_positions:
             raise ValueError(
@@ -114,3 +117,14 @@ def find_vocabulary(config: Config) -> str:
             return path
     raise ValueError(f"A data set must hold vocab.txt, or config.data.vocab_file must name the "
                      f"vocabulary. Received: {directory}, which has none")
+
+
+def _take_tokenizer_settings(config: Config) -> None:
+    """Puts the data set's tokenizer settings into the config; the original's files have none."""
+    path = os.path.join(config.data.dir, "dataset.json")
+    if not tf.io.gfile.exists(path):
+        return
+    with tf.io.gfile.GFile(path) as file:
+        settings = json.load(file)["tokenizer"]
+    config.data.lower_case = settings["lower_case"]
+    config.data.strip_accents = settings["strip_accents"]

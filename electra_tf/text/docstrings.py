@@ -1,8 +1,9 @@
 """English prose from the Python packages installed here: `docs:installed` as a corpus.
 
-A corpus that is there on every machine, without a download: docstrings, documentation files and
-package descriptions. One document per file, in sorted order; paragraphs that occur again (in the
-same package or another) are dropped, as are code, tables of parameters and licence texts.
+A corpus that is there on every machine, without a download: docstrings, longer comments,
+documentation files and package descriptions. One document per file, in sorted order; paragraphs
+that occur again (in the same package or another) are dropped, as are code, tables of parameters
+and licence texts.
 """
 
 import ast
@@ -39,6 +40,7 @@ _TABLE_HEADING = re.compile(
     r"Raises?|Yields?|Attributes|Methods|Examples?|Usage( [Ee]xamples?)?|See [Aa]lso|References|"
     r"Input shape|Output shape|Properties|Call arguments|Inputs?|Outputs?)\s*:?\s*$"
 )
+_COMMENT_BLOCK = re.compile(rb"(?:^[ \t]*#.*\n){2,}", re.MULTILINE)
 _UNDERLINE = re.compile(r"^([-=~^\"'#*+])\1{2,}$")
 _ROLE = re.compile(r":[a-z:]+:`~?([^`<]*)(?:<[^`]*>)?`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`_+|!?\[([^\]]*)\]\([^)]*\)")
@@ -93,15 +95,24 @@ def _file_paragraphs(path: str) -> Iterator[str]:
         if path.endswith("METADATA"):
             text = text.partition("\n\n")[2]  # after the header fields
         yield from prose_paragraphs(text)
-    elif b'"""' in source or b"'''" in source:  # parsing the others would double the time
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                module = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
-        for docstring in _docstrings(module.body):
+        return
+    if b'"""' in source or b"'''" in source:  # parsing the others would double the time
+        for docstring in _docstrings(_statements(source)):
             yield from prose_paragraphs(inspect.cleandoc(docstring))
+    for block in _COMMENT_BLOCK.findall(source):
+        lines = block.decode("utf-8", "ignore").split("\n")
+        text = "\n".join(line.strip().lstrip("#").removeprefix(" ") for line in lines)
+        yield from prose_paragraphs(text)
+
+
+def _statements(source: bytes) -> list[ast.stmt]:
+    """The statements of a module; none if this Python cannot parse it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def _docstrings(body: list[ast.stmt]) -> Iterator[str]:

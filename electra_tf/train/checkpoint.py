@@ -5,8 +5,11 @@ import os
 import shutil
 
 import tensorflow as tf
+from absl import logging
 
 from electra_tf.train.state import TrainState
+
+_UNREADABLE = (tf.errors.OpError, IndexError)  # what TensorFlow makes of a cut-off file
 
 
 class Checkpoints:
@@ -30,16 +33,26 @@ class Checkpoints:
         self._saved = None
 
     def restore_latest(self) -> int:
-        """Loads the newest checkpoint and returns its step; 0 and nothing loaded without one."""
+        """Loads the newest readable checkpoint and returns its step; 0 if there never was one.
+
+        Raises:
+            ValueError: there are checkpoints, and none can be read.
+        """
+        listed = self._manager.checkpoints
+        for path in reversed(listed or self._unlisted()):
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+            except _UNREADABLE as error:
+                logging.warning("%s cannot be read, trying the one before it: %s", path, error)
+                continue
+            self._saved = int(self._state.step.numpy())
+            break
+        if listed and self._saved is None:
+            raise ValueError(f"A checkpoint must be readable; remove them to start from step 0. "
+                             f"Received: {len(listed)} unreadable in {self._manager.directory}")
         if self._is_chief:
-            for leftover in glob.glob(os.path.join(self._manager.directory, "*_temp")):
-                shutil.rmtree(leftover, ignore_errors=True)  # a killed run's unfinished save
-        path = self._manager.latest_checkpoint
-        if path is None:
-            return 0
-        self._checkpoint.restore(path).assert_existing_objects_matched()
-        self._saved = int(self._state.step.numpy())
-        return self._saved
+            self._remove_leftovers()
+        return self._saved or 0
 
     def save(self) -> None:
         """Starts writing the present state; returns as soon as it is copied to the host."""
@@ -52,6 +65,25 @@ class Checkpoints:
     def wait(self) -> None:
         """Returns once everything is on disk."""
         self._checkpoint.sync()
+
+    def _unlisted(self):
+        """Checkpoints by age, for when the file `checkpoint` is lost or not yet written."""
+        return [path.removesuffix(".index")
+                for path in sorted(self._matching("ckpt-*.index"), key=os.path.getmtime)]
+
+    def _remove_leftovers(self):
+        """Removes what a killed save or clean-up has left: parts of a checkpoint."""
+        for folder in self._matching("ckpt-*_temp"):
+            shutil.rmtree(folder, ignore_errors=True)
+        indices = {path.removesuffix(".index") for path in self._matching("ckpt-*.index")}
+        data = {path: path.rsplit(".data-", 1)[0] for path in self._matching("ckpt-*.data-*")}
+        for path in [*self._matching("checkpoint.tmp*"),
+                     *(path for path, name in data.items() if name not in indices),
+                     *(f"{name}.index" for name in indices - set(data.values()))]:
+            os.remove(path)
+
+    def _matching(self, pattern):
+        return glob.glob(os.path.join(glob.escape(self._manager.directory), pattern))
 
 
 def restore_weights(directory: str, weights: dict[str, tf.Variable]) -> int:

@@ -2,16 +2,20 @@
 
 import tensorflow as tf
 
+from electra_tf import features
 from electra_tf.models.randomness import BatchRandom
-from electra_tf.train.host_loop import HostLoop, Sums
+from electra_tf.train.host_loop import CALL_SECONDS, HostLoop, Sums
+from electra_tf.train.progress import Clock
 from electra_tf.train.strategy import Runtime
 
 ROWS = 32  # examples per batch; a constant, so that masks do not depend on the training batch
-_CALLS = 20  # host-loop calls per evaluation, for progress and signals
 
 
 class Evaluator:
     """Sums a task's counts over a split and makes metrics of them.
+
+    Attributes:
+        tokens_per_second: speed of the last evaluation, padding included.
 
     Args:
         task: gives `eval_batches` and `metrics`.
@@ -26,26 +30,30 @@ class Evaluator:
         self._runtime, self._seed = runtime, seed
         self._replica = tf.function(self._count, jit_compile=True) if runtime.xla else self._count
         self._loop = HostLoop(self._step)
+        self.tokens_per_second = 0.0
 
     def __call__(self, on_progress=None, **which) -> dict[str, float]:
         """Evaluates.
 
         Args:
-            on_progress: called with the share done, from 0 to 1.
+            on_progress: called with the share done, from 0 to 1, every few seconds.
             **which: passed to the task's `eval_batches`, to choose data and split.
         """
-        strategy, sums = self._runtime.strategy, Sums()
+        strategy, sums, clock = self._runtime.strategy, Sums(), Clock()
         replicas = strategy.num_replicas_in_sync
         one = self._task.eval_batches(ROWS, 0, replicas, **which)
         left = total = int(one.cardinality())
         batches = iter(strategy.distribute_datasets_from_function(
             lambda context: self._of_pipeline(context, which)))
         while left:
-            number = min(left, -(-total // _CALLS))
-            sums.add(self._loop(batches, number)["counts"])
+            number = self._runtime.least(min(left, clock.steps_in(CALL_SECONDS)))
+            with clock.timing(number):
+                sums.add(self._loop(batches, number)["counts"])
             left -= number
             if on_progress:
                 on_progress(1.0 - left / total)
+        positions = one.element_spec[features.INPUT_IDS].shape.num_elements()
+        self.tokens_per_second = replicas * positions / clock.take()
         return self._task.metrics(sums.take())
 
     def _of_pipeline(self, context, which):

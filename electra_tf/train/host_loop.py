@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+CALL_SECONDS = 8.0  # length of a call: signals wait for its end
+
 
 class HostLoop:
     """Runs a step repeatedly inside one graph, so that Python does not pace the device.

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 
 import tensorflow as tf
 
@@ -11,18 +12,23 @@ class MetricsLog:
     """Writes metrics of a run; on resume, forgets what came after the checkpoint.
 
     Args:
-        workdir: holds metrics.jsonl and tensorboard/.
+        workdir: holds metrics.jsonl and tensorboard/; shared by all workers.
         step: the step that training continues from.
         enabled: False for workers other than the chief.
     """
 
     def __init__(self, workdir: str, step: int, enabled: bool = True):
-        self._enabled, self._writers = enabled, {}
+        self._enabled, self._step, self._boards = enabled, step, {}
         self._tensorboard = os.path.join(workdir, "tensorboard")
+        path = os.path.join(workdir, "metrics.jsonl")
+        self._former = {(line["step"], line["split"]) for line in read(path)}
         if enabled:
-            path = os.path.join(workdir, "metrics.jsonl")
             _cut(path, step)
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
+
+    def had(self, step: int, split: str) -> bool:
+        """Whether a former process has already written this line; the same on all workers."""
+        return (step, split) in self._former
 
     def write(self, step: int, split: str, metrics: dict[str, float]) -> None:
         """Appends one line; non-finite numbers become null, as JSON has none."""
@@ -32,20 +38,46 @@ class MetricsLog:
                   for name, value in metrics.items()}
         self._file.write(json.dumps({"step": step, "split": split, **finite}) + "\n")
         self._file.flush()
-        if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(
-                os.path.join(self._tensorboard, split))
-        with self._writers[split].as_default(step):
-            for name, value in metrics.items():
-                tf.summary.scalar(name, value)
-        self._writers[split].flush()
+        if split not in self._boards:
+            self._boards[split] = _Board(os.path.join(self._tensorboard, split), self._step)
+        self._boards[split].write(step, metrics)
 
     def close(self) -> None:
         """Closes the files."""
         if self._enabled:
             self._file.close()
-            for writer in self._writers.values():
-                writer.close()
+            for board in self._boards.values():
+                board.close()
+
+
+class _Board:
+    """A TensorBoard event file. tf.summary cannot write the mark that starts a session.
+
+    Args:
+        directory: one per split; each process adds a file.
+        step: TensorBoard forgets what former files say of later steps.
+    """
+
+    def __init__(self, directory, step):
+        os.makedirs(directory, exist_ok=True)
+        now = time.time()
+        self._writer = tf.io.TFRecordWriter(
+            os.path.join(directory, f"events.out.tfevents.{now:017.6f}.electra_tf"))
+        session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        self._add(wall_time=now, file_version="brain.Event:2")
+        self._add(wall_time=now, step=step + 1, session_log=session)
+
+    def write(self, step, metrics):
+        values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+                  for name, value in metrics.items()]
+        self._add(wall_time=time.time(), step=step, summary=tf.compat.v1.Summary(value=values))
+        self._writer.flush()
+
+    def close(self):
+        self._writer.close()
+
+    def _add(self, **fields):
+        self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
 
 
 def read(path: str) -> list[dict]:

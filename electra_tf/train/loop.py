@@ -8,17 +8,16 @@ import numpy as np
 from electra_tf.config import Config
 from electra_tf.train.checkpoint import Checkpoints
 from electra_tf.train.evaluation import Evaluator
-from electra_tf.train.flops import matmul_peak, training_flops_per_token
-from electra_tf.train.host_loop import HostLoop, Sums
+from electra_tf.train.flops import training_flops_per_token
+from electra_tf.train.host_loop import CALL_SECONDS, HostLoop, Sums
 from electra_tf.train.log import MetricsLog
 from electra_tf.train.optimizer import build_optimizer
+from electra_tf.train.peak import matmul_peak
 from electra_tf.train.progress import Clock, Progress, brief
 from electra_tf.train.signals import Interrupted, StopSignals
 from electra_tf.train.state import TrainState
 from electra_tf.train.step import TrainStep
 from electra_tf.train.strategy import Runtime
-
-CALL_SECONDS = 8.0  # length of a host-loop call: signals wait for its end
 
 
 class Trainer:
@@ -27,7 +26,7 @@ class Trainer:
     Args:
         task: see `tasks/pretraining.py` for what a task gives.
         config: the experiment.
-        workdir: receives checkpoints/, metrics.jsonl, tensorboard/.
+        workdir: receives checkpoints/, metrics.jsonl, tensorboard/, all of it in `run`.
         runtime: devices.
 
     Raises:
@@ -49,7 +48,7 @@ class Trainer:
             self._state = TrainState(model, self._optimizer, runtime.precision)
         self._checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), self._state,
                                         settings.keep_checkpoints, runtime.is_chief)
-        self._step = self._checkpoints.restore_latest()
+        self._step = 0
         self._run_steps = HostLoop(TrainStep(task, model, self._optimizer, self._state, runtime,
                                              settings, config.optimizer.clip_norm))
         self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
@@ -62,16 +61,19 @@ class Trainer:
             FloatingPointError: a loss or gradient was not finite; names step and saved batch.
             Interrupted: a signal asked the run to stop; the same command continues it.
         """
-        if self._step >= self._settings.num_steps:
-            self._progress.message(f"Nothing to train: the run is at step {self._step} of "
-                                   f"{self._settings.num_steps}.")
-            return self._step
-        self._progress.message(f"{'Continuing' if self._step else 'Starting'} at step "
-                               f"{self._step} of {self._settings.num_steps}.")
+        self._step, end = self._checkpoints.restore_latest(), self._settings.num_steps
         self._log = MetricsLog(self._workdir, self._step, self._runtime.is_chief)
         self._stop = StopSignals(self._runtime)
         try:
-            self._train()
+            if self._evaluates_now() and not self._log.had(self._step, "eval"):
+                self._evaluate_held_out()  # the former process was stopped before it could
+            if self._step < end:
+                verb = "Continuing" if self._step else "Starting"
+                self._progress.message(f"{verb} at step {self._step} of {end}: {self._runtime}.")
+                self._train()
+            else:
+                self._progress.message(f"Nothing to train: the run is at step {self._step} of "
+                                       f"{end}.")
             self._checkpoints.wait()
         finally:
             self._stop.restore()
@@ -85,8 +87,10 @@ class Trainer:
         peak = matmul_peak(self._runtime.precision) * self._runtime.num_replicas
         flops = tokens * training_flops_per_token(self._config, self._task.seq_length)
         batches, clock, counts = iter(self._batches()), Clock(), Sums()
+        self._progress.doing("tracing the step (about a minute) …")
         while self._step < settings.num_steps:
             number = min(clock.steps_in(CALL_SECONDS), self._next_event() - self._step)
+            number = self._runtime.least(number)
             with clock.timing(number):
                 outputs = self._run_steps(batches, number)
                 self._check(outputs)
@@ -94,23 +98,41 @@ class Trainer:
             counts.add(outputs["counts"])
             if self._due(settings.log_steps):
                 seconds = clock.take()
-                metrics = self._task.metrics(counts.take())
-                metrics["learning_rate"] = float(self._optimizer.learning_rate(self._step))
-                metrics["tokens_per_second"] = tokens / seconds
-                self._log.write(self._step, "train", metrics)
+                metrics = self._log_metrics("train", self._task.metrics(counts.take()),
+                                            tokens / seconds)
                 self._progress.report(self._step, metrics, seconds, flops / seconds / peak)
-            if settings.eval_steps and self._due(settings.eval_steps):
-                metrics = self._evaluate()
-                self._log.write(self._step, "eval", metrics)
-                self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
-            stop = self._stop.agreed()
-            if stop or self._due(settings.checkpoint_steps):
+            if self._due(settings.checkpoint_steps):
                 self._checkpoints.save()
-            if stop and self._step < settings.num_steps:
-                self._checkpoints.wait()
-                self._progress.message(f"Stopped by {signal.Signals(stop).name} at step "
-                                       f"{self._step}, saved. The same command continues.")
-                raise Interrupted(stop)
+            if self._evaluates_now():
+                self._evaluate_held_out()
+            if self._step < settings.num_steps:
+                self._stop_if_asked()
+
+    def _evaluate_held_out(self):
+        """Evaluates and logs."""
+        def between_calls(share):
+            self._progress.update(f"evaluating, {share:.0%}")
+            self._stop_if_asked()
+
+        self._progress.update("evaluating …")
+        metrics = self._evaluate(between_calls)
+        metrics = self._log_metrics("eval", metrics, self._evaluate.tokens_per_second)
+        self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
+
+    def _log_metrics(self, split, metrics, tokens_per_second):
+        metrics = {**metrics, "tokens_per_second": tokens_per_second,
+                   "learning_rate": float(self._optimizer.learning_rate(self._step))}
+        self._log.write(self._step, split, metrics)
+        return metrics
+
+    def _stop_if_asked(self):
+        stop = self._stop.agreed()
+        if stop:
+            self._checkpoints.save()
+            self._checkpoints.wait()
+            self._progress.message(f"Stopped by {signal.Signals(stop).name} at step "
+                                   f"{self._step}, saved. The same command continues.")
+            raise Interrupted(stop)
 
     def _batches(self):
         """Per-replica batches from the present step on."""
@@ -129,6 +151,9 @@ class Trainer:
         periods = (settings.log_steps, settings.checkpoint_steps, settings.eval_steps)
         return min(settings.num_steps, *((self._step // period + 1) * period
                                          for period in periods if period))
+
+    def _evaluates_now(self):
+        return self._step and self._settings.eval_steps and self._due(self._settings.eval_steps)
 
     def _due(self, period):
         return self._step % period == 0 or self._step == self._settings.num_steps

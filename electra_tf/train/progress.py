@@ -2,8 +2,14 @@
 
 import contextlib
 import datetime
+import os
 import sys
 import time
+
+# Parts of the line by importance, the last being the first to go in a narrow terminal.
+_IMPORTANCE = ("step", "loss", "tokens/s", "ETA", "disc_auc", "masked_lm_accuracy", "of peak",
+               "masked_lm_loss", "disc_loss")
+_LOSSES = ("loss", "masked_lm_loss", "masked_lm_accuracy", "disc_loss", "disc_auc")
 
 
 class Progress:
@@ -24,15 +30,27 @@ class Progress:
                peak_share: float | None) -> None:
         """Shows step, losses, speed, share of the device's peak and time left."""
         left = datetime.timedelta(seconds=round((self._num_steps - step) * seconds_per_step))
-        parts = [f"step {step}/{self._num_steps}"]
-        for name in ("loss", "masked_lm_loss", "masked_lm_accuracy", "disc_loss", "disc_auc"):
-            if name in metrics:
-                parts.append(f"{name} {metrics[name]:.3f}")
-        parts.append(f"{_short(metrics['tokens_per_second'])} tokens/s")
+        parts = {"step": f"step {step}/{self._num_steps}"}
+        parts |= {name: f"{name} {metrics[name]:.3f}" for name in _LOSSES if name in metrics}
+        parts["tokens/s"] = f"{_short(metrics['tokens_per_second'])} tokens/s"
         if peak_share is not None:
-            parts.append(f"{peak_share:.0%} of peak")
-        parts.append(f"ETA {left}")
-        self._show("  ".join(parts))
+            parts["of peak"] = f"{peak_share:.0%} of peak"
+        parts["ETA"] = f"ETA {left}"
+        if self._live:
+            for name in reversed(_IMPORTANCE):
+                if len("  ".join(parts.values())) < self._columns():
+                    break
+                parts.pop(name, None)
+        self._show("  ".join(parts.values()))
+
+    def doing(self, text: str) -> None:
+        """Shows what takes a while; the next line takes its place."""
+        self._show(text[:self._columns() - 1] if self._live else text)
+
+    def update(self, text: str) -> None:
+        """As `doing`, but only in a terminal: for what changes often."""
+        if self._live:
+            self.doing(text)
 
     def message(self, text: str) -> None:
         """Prints a line that stays."""
@@ -47,14 +65,18 @@ class Progress:
             self._width = 0
 
     def _show(self, line):
-        if not self._enabled:
-            return
         if not self._live:
-            print(line, file=self._stream, flush=True)
-            return
-        self._clear()
-        print(line, end="", file=self._stream, flush=True)
-        self._width = len(line)
+            self.message(line)
+        elif self._enabled:
+            self._clear()
+            print(line, end="", file=self._stream, flush=True)
+            self._width = len(line)
+
+    def _columns(self):
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def _clear(self):
         if self._width:
@@ -78,10 +100,10 @@ class Clock:
         """Times the block as one call of `steps` steps."""
         start = time.perf_counter()
         yield
-        self._last = steps, time.perf_counter() - start
-        if not self._is_warm:
+        if self._last and not self._is_warm:
             self._calls.clear()
-        self._is_warm = bool(self._calls) or self._is_warm
+            self._is_warm = True
+        self._last = steps, time.perf_counter() - start
         self._calls.append(self._last)
 
     def steps_in(self, seconds: float) -> int:

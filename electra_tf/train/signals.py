@@ -2,8 +2,6 @@
 
 import signal
 
-import tensorflow as tf
-
 from electra_tf.train.strategy import Runtime
 
 
@@ -24,31 +22,18 @@ class StopSignals:
 
     def __init__(self, runtime: Runtime):
         self._received = 0
-        self._strategy = runtime.strategy
-        self._several = isinstance(runtime.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._runtime = runtime
         self._previous = {number: signal.signal(number, self._remember)
                           for number in (signal.SIGTERM, signal.SIGINT)}
-        self._agree = tf.function(self._maximum)
 
     def agreed(self) -> int:
         """The signal that any worker has received, or 0."""
-        if not self._several:
-            return self._received
-        return int(self._agree(tf.constant(self._received)))
+        return -self._runtime.least(-self._received)
 
     def restore(self) -> None:
         """Gives the signals back to whoever had them before."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-
-    def _maximum(self, received):
-        def of_replica():
-            # Signal numbers are below 64: a sum of powers would overflow, so gather and compare.
-            context = tf.distribute.get_replica_context()
-            return tf.reduce_max(context.all_gather(received[None], axis=0))
-
-        results = self._strategy.run(of_replica)
-        return self._strategy.experimental_local_results(results)[0]
 
     def _remember(self, number, frame):
         del frame

@@ -62,12 +62,15 @@ class TrainStep:
         random = BatchRandom(self._train.seed, step, self._train.batch_size, first_row)
 
         batch, weights = self._part(self._prepare)(batch, random)
-        weights = local.sum(weights)
+        weights = self._sum(weights, local)
         gradients, sums, counts = self._part(self._gradients)(batch, weights, step, local)
-        gradients, sums, counts = local.sum((gradients, sums, counts))
+        gradients, sums, counts = self._sum((gradients, sums, counts), local)
         loss = tf.add_n([self._task.terms[term] * sums[term] / weights[term] for term in sums])
         ok, norm = self._part(self._update)(gradients, loss, step, local)
         return {"counts": counts, "ok": ok, "gradient_norm": norm}
+
+    def _sum(self, values, local):
+        return local.sum(values)
 
     def _prepare(self, batch, random):
         batch = self._task.prepare(batch, random)
@@ -85,8 +88,7 @@ class TrainStep:
                     for name, value in batch.items()}
             first_row = local.replica * self._rows + first
             random = BatchRandom(self._train.seed, step, self._train.batch_size, first_row)
-            # The first row tells micro-batches of all replicas apart; shifted, so that small
-            # numbers do not meet in the key's exclusive or.
+            # The first row tells the micro-batches of all replicas apart.
             rng = DropoutRandom(self._train.seed, step, offset=first_row)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)

@@ -1,10 +1,10 @@
 """Devices: which `tf.distribute` strategy, which precision, compiled or not."""
 
 import dataclasses
+import functools
 import os
 
 import tensorflow as tf
-from absl import logging
 
 from electra_tf.config import RuntimeConfig
 
@@ -38,6 +38,29 @@ class Runtime:
         has_chief = "chief" in resolver.cluster_spec().jobs
         return not has_chief and resolver.task_type == "worker" and resolver.task_id == 0
 
+    def __str__(self):
+        plural = "s" if self.num_replicas > 1 else ""
+        return (f"{self.num_replicas} replica{plural} on {self.device}, {self.precision}, "
+                f"XLA {'on' if self.xla else 'off'}")
+
+    def least(self, number: int) -> int:
+        """The smallest of all workers' numbers; every worker must ask at the same point."""
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return number
+        return int(self._least(tf.constant(number, tf.int64)))
+
+    @functools.cached_property
+    def _least(self):
+        def of_replica(number):
+            context = tf.distribute.get_replica_context()
+            return tf.reduce_min(context.all_gather(number[None], axis=0))
+
+        def least(number):
+            results = self.strategy.run(of_replica, args=(number,))
+            return self.strategy.experimental_local_results(results)[0]
+
+        return tf.function(least)
+
 
 def start(config: RuntimeConfig, seed: int) -> Runtime:
     """Sets up the devices. Must run before anything else touches TensorFlow's devices.
@@ -63,8 +86,6 @@ def start(config: RuntimeConfig, seed: int) -> Runtime:
     else:
         device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     xla = device != "CPU" if config.xla == "auto" else config.xla == "true"
-    logging.info("%d replica(s) on %s, %s, XLA %s", strategy.num_replicas_in_sync, device,
-                 config.precision, "on" if xla else "off")
     return Runtime(strategy, xla, config.precision, device)
 
 

@@ -1,0 +1,114 @@
+"""Times the training step, and its parts by leaving them out one at a time."""
+
+import resource
+import time
+
+import tensorflow as tf
+
+from electra_tf import synthetic
+from electra_tf.config import Config
+from electra_tf.objectives import build_objective
+from electra_tf.tasks.pretraining import PretrainingTask
+from electra_tf.train import strategy
+from electra_tf.train.host_loop import HostLoop
+from electra_tf.train.optimizer import build_optimizer
+from electra_tf.train.peak import matmul_peak
+from electra_tf.train.state import TrainState
+from electra_tf.train.step import TrainStep
+
+_WITHOUT_UPDATE = "without update"
+_WITHOUT_REDUCE = "without update and all-reduce"
+
+
+def measure(config: Config, seq_length: int, seconds: float) -> dict:
+    """Measures on the devices of config.runtime; with config.data.dir, the input, too.
+
+    Args:
+        config: the experiment.
+        seq_length: tokens per synthetic example.
+        seconds: how long each variant of the step is timed.
+
+    Returns:
+        `device`, `replicas`, `precision`, `xla`, `step_seconds` by part (`input` None without
+        data, `all_reduce` 0 with one replica), `loss` of the first step,
+        `peak_flops_per_second` of all replicas, `peak_memory_bytes`.
+    """
+    runtime = strategy.start(config.runtime, config.train.seed)
+    objective = build_objective(config, synthetic.vocabulary(config))
+    loops, batches = _loops(objective, config, runtime, seq_length)
+    first = {name: loop(batches, 1) for name, loop in loops.items()}  # traces
+    counts = {name: value.numpy() for name, value in first["whole"]["counts"].items()}
+    loss = objective.metrics(counts)["loss"]
+    # In turns, so that a change of the machine's speed meets all of them.
+    took, peak = dict.fromkeys(loops, float("inf")), 0.0
+    end = time.monotonic() + seconds * len(loops)
+    while time.monotonic() < end:
+        peak = max(peak, matmul_peak(config.runtime.precision))
+        for name, loop in loops.items():
+            start = time.perf_counter()
+            loop(batches, 2)["ok"].numpy()
+            took[name] = min(took[name], (time.perf_counter() - start) / 2)
+    forward_backward = took[list(loops)[-1]]
+    return {
+        "backend": "tensorflow", "device": runtime.device, "replicas": runtime.num_replicas,
+        "precision": runtime.precision, "xla": runtime.xla,
+        "step_seconds": {
+            "input": _time_input(config, seconds) if config.data.dir else None,
+            "forward_backward": forward_backward,
+            "all_reduce": took[_WITHOUT_UPDATE] - forward_backward,
+            "update": took["whole"] - took[_WITHOUT_UPDATE],
+            "total": took["whole"]},
+        "loss": loss,
+        "peak_flops_per_second": peak * runtime.num_replicas,
+        "peak_memory_bytes": _peak_memory(runtime)}
+
+
+def _loops(objective, config, runtime, seq_length):
+    """Returns ({variant: HostLoop}, batches); the variants share model and state."""
+    layers = {"generator": config.generator_model().num_layers,
+              "discriminator": config.model.num_layers, "encoder": config.model.num_layers}
+    optimizer = build_optimizer(config.optimizer, config.train.num_steps, layers)
+    with runtime.strategy.scope():
+        model = objective.new_model(config.train.seed, runtime.precision)
+        state = TrainState(model, optimizer, runtime.precision)
+    variants = {"whole": TrainStep, _WITHOUT_UPDATE: _StepWithoutUpdate}
+    if runtime.num_replicas > 1:
+        variants[_WITHOUT_REDUCE] = _StepWithoutReduce
+    loops = {name: HostLoop(step(objective, model, optimizer, state, runtime, config.train,
+                                 config.optimizer.clip_norm))
+             for name, step in variants.items()}
+    rows = config.train.batch_size // runtime.num_replicas
+    batch = {name: value[:rows] for name, value in synthetic.batch(config, seq_length).items()}
+    return loops, iter(runtime.strategy.distribute_datasets_from_function(
+        lambda context: tf.data.Dataset.from_tensors(batch).repeat()))
+
+
+class _StepWithoutUpdate(TrainStep):
+    def _update(self, gradients, loss, step, local):
+        # One number of each gradient, so that none is optimised away.
+        return True, tf.add_n([tf.reshape(gradient, [-1])[0] for gradient in gradients]) + loss
+
+
+class _StepWithoutReduce(_StepWithoutUpdate):
+    def _sum(self, values, local):
+        return values
+
+
+def _time_input(config, seconds):
+    """Seconds per global batch of the input pipeline alone."""
+    task = PretrainingTask(config)
+    size = config.train.batch_size
+    batches = iter(task.train_batches(0, (0, size), size))
+    next(batches)
+    start, number = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        next(batches)
+        number += 1
+    return (time.perf_counter() - start) / number
+
+
+def _peak_memory(runtime):
+    """Bytes: of the first GPU, or of this process on the CPU."""
+    if runtime.device == "GPU":
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,235 @@
+"""Tiny data sets, and runs as child processes: the real command, or several in one process.
+
+As a program it does the runs of a JSON list, `[[workdir, {field: value}], ...]`, and prints what
+became of each: starting TensorFlow takes longer than training these models.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCAB_SIZE = 61
+LENGTH = 16
+TIME_LIMIT = 300  # seconds; a command takes about 8, on a busy machine 60
+TINY = {"model.hidden_size": 32, "model.num_layers": 2, "model.num_heads": 2,
+        "model.intermediate_size": 64, "model.embedding_size": 16, "model.max_positions": LENGTH,
+        "generator.hidden_fraction": 0.5, "optimizer.learning_rate": 3e-3,
+        "optimizer.warmup_steps": 5, "train.batch_size": 12, "train.num_steps": 20,
+        "train.log_steps": 5, "train.checkpoint_steps": 5, "train.eval_steps": 0}
+NO_DROPOUT = {"model.hidden_dropout": 0.0, "model.attention_dropout": 0.0}
+
+
+def write_data(directory: pathlib.Path, num_train: int = 240, num_eval: int = 37) -> str:
+    """Writes a data set of sentences that follow a rule, of 4 to LENGTH tokens each."""
+    from electra_tf.data.records import ShardWriter
+
+    directory.mkdir()
+    words = [f"word{number}" for number in range(VOCAB_SIZE - len(SPECIAL))]
+    (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in SPECIAL + words))
+    random, splits = np.random.default_rng(0), {}
+    for split, number in (("train", num_train), ("eval", num_eval)):
+        name = f"{split}-00000-of-00001.tfrecord"
+        writer = ShardWriter(directory / name)
+        writer.write(_examples(random, number))
+        writer.close()
+        splits[split] = {"documents": number, "examples": number, "tokens": writer.num_tokens,
+                         "files": [{"name": name, "examples": number}]}
+    (directory / "dataset.json").write_text(json.dumps({
+        "format_version": 1, "seq_length": LENGTH, "packing": "none", "splits": splits,
+        "vocab_size": VOCAB_SIZE, "tokenizer": {"lower_case": True, "strip_accents": True}}))
+    return str(directory)
+
+
+def _examples(random, number):
+    """Each word follows from the former by one of two increments, so there is what to learn."""
+    ids, mask, segments = (np.zeros((number, LENGTH), np.int64) for _ in range(3))
+    first_word, num_words = len(SPECIAL), VOCAB_SIZE - len(SPECIAL)
+    for row in range(number):
+        length = int(random.integers(4, LENGTH + 1))
+        steps = random.choice([1, 7], size=length - 2)
+        words = first_word + (random.integers(num_words) + np.cumsum(steps)) % num_words
+        ids[row, :length] = [2, *words, 3]
+        mask[row, :length] = 1
+        segments[row, length // 2:length] = 1
+    return {"input_ids": ids, "input_mask": mask, "segment_ids": segments}
+
+
+def command(data: str, workdir, *changes: dict) -> list[str]:
+    """The pretrain command with TINY settings and other config fields."""
+    fields = {"data.dir": data, **TINY}
+    for change in changes:
+        fields |= change
+    return [sys.executable, "-m", "electra_tf.pretrain", "--config=configs/electra_small.py",
+            f"--workdir={workdir}", *(f"--config.{name}={value}" for name, value in fields.items())]
+
+
+@dataclasses.dataclass
+class Result:
+    """What a command has printed."""
+
+    stdout: str
+    stderr: str
+
+
+def run(arguments: list[str], code: int = 0, **environment) -> Result:
+    """Runs a command to its end and checks the exit code."""
+    with start(arguments, **environment) as process:
+        return finish(process, code)
+
+
+def finish(process: subprocess.Popen, code: int = 0) -> Result:
+    """Waits for a command's end and checks the exit code."""
+    result = Result(*process.communicate(timeout=TIME_LIMIT))
+    assert process.returncode == code, f"exit code {process.returncode}:\n{result.stderr}"
+    return result
+
+
+@contextlib.contextmanager
+def start(arguments: list[str], **environment):
+    """A running command, killed at the end of the block if it still lives."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    inherited = {name: value for name, value in os.environ.items()
+                 if name not in ("TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG")}
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**inherited, "PYTHONPATH": path, **environment})
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    """Returns when `condition()` is true; fails when the process ends or time is up."""
+    end = time.monotonic() + TIME_LIMIT
+    while not condition():
+        assert process.poll() is None, f"ended too early:\n{process.communicate()[1]}"
+        assert time.monotonic() < end, "nothing happened within the time limit"
+        time.sleep(0.02)
+
+
+def together(data: str, *runs: tuple) -> list[dict]:
+    """Does several runs, (workdir, {field: value}, ...), one after the other in one process.
+
+    All have two virtual devices; those that ask for no strategy use the first.
+
+    Returns:
+        For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
+        line of training metrics has counted.
+    """
+    fields = {"data.dir": data, **TINY, "runtime.strategy": "one_device",
+              "runtime.num_virtual_devices": 2}
+    merged = []
+    for workdir, *changes in runs:
+        own = dict(fields)
+        for change in changes:
+            own |= change
+        merged.append([str(workdir), own])
+    result = run([sys.executable, __file__, json.dumps(merged)])
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def metrics(workdir, split: str | None = None) -> list[dict]:
+    """Complete lines of metrics.jsonl."""
+    path = pathlib.Path(workdir) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    parsed = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [line for line in parsed if split in (None, line["split"])]
+
+
+def last_step(workdir) -> int:
+    """The step of the last line of metrics.jsonl; 0 without one."""
+    return max((line["step"] for line in metrics(workdir)), default=0)
+
+
+def latest(workdir) -> str | None:
+    """Path of the newest checkpoint."""
+    import tensorflow as tf
+
+    return tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints"))
+
+
+def saved(path: str) -> dict[str, np.ndarray]:
+    """Every number of a checkpoint by its name in the TrainState."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(path)
+    prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
+    return {name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"):
+            reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if name.startswith(prefix)}
+
+
+def rewind(workdir, to, step: int, **planted) -> None:
+    """Copies a run as it was at an earlier checkpoint.
+
+    Args:
+        workdir: the run.
+        to: new directory.
+        step: of the checkpoint.
+        **planted: functions of an array, by a part of a variable's name: what to make of it.
+    """
+    import shutil
+
+    import tensorflow as tf
+
+    shutil.copytree(workdir, to)
+    path = os.path.join(to, "checkpoints", f"ckpt-{step}")
+    tf.train.update_checkpoint_state(os.path.dirname(path), path)
+    if planted:
+        values = saved(path)
+        for part, change in planted.items():
+            for name in [name for name in values if part in name]:
+                values[name] = change(values[name])
+        variables = {name: tf.Variable(value) for name, value in values.items()}
+        tf.train.Checkpoint(variables=variables).write(path)
+
+
+def _run_all(runs):
+    import keras
+
+    from configs import electra_small
+    from electra_tf import pretraining
+    from electra_tf.tasks.pretraining import PretrainingTask
+
+    class Watched(PretrainingTask):
+        """Notes how often the loss is traced and how many tokens the metrics are made of."""
+
+        def loss_sums(self, *args):
+            seen["traces"] += 1
+            return super().loss_sums(*args)
+
+        def metrics(self, counts):
+            seen["tokens"].append(float(counts["disc/total"]))
+            return super().metrics(counts)
+
+    pretraining.PretrainingTask = Watched
+    for workdir, fields in runs:
+        seen = {"traces": 0, "tokens": [], "error": None}
+        keras.utils.clear_session()
+        config = electra_small.get_config()
+        for name, value in fields.items():
+            section, field = name.split(".")
+            setattr(getattr(config, section), field, value)
+        try:
+            pretraining.pretrain(config, workdir)
+        except (FloatingPointError, ValueError) as error:
+            seen["error"] = str(error)
+        print(json.dumps(seen), flush=True)
+
+
+if __name__ == "__main__":
+    _run_all(json.loads(sys.argv[1]))
