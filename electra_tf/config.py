@@ -140,8 +140,11 @@ class Config:
         for name in ("num_steps", "batch_size", "accumulation_steps", "checkpoint_steps",
                      "keep_checkpoints", "log_steps"):
             _at_least(f"config.train.{name}", getattr(train, name), 1)
-        for name in ("eval_steps", "eval_batches"):
+        for name in ("eval_steps", "eval_batches", "seed"):
             _at_least(f"config.train.{name}", getattr(train, name), 0)
+        _at_least("config.data.shuffle_examples", self.data.shuffle_examples, 1)
+        for name in ("generator_weight", "discriminator_weight"):
+            _at_least(f"config.objective.{name}", getattr(objective, name), 0.0)
         _divides("config.train.accumulation_steps", train.accumulation_steps,
                  "config.train.batch_size", train.batch_size)
         for name in ("hidden_dropout", "attention_dropout"):

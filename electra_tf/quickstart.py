@@ -4,7 +4,6 @@ A stage whose result is there already is not done again, and an unfinished pre-t
 so a second call continues the first.
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -13,32 +12,33 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-import tensorflow as tf
+import numpy as np
 from tqdm import tqdm
 
-from electra_tf import curves, evaluation, pretraining
+from electra_tf import curves, evaluation, features, pretraining
 from electra_tf.config import Config
+from electra_tf.data import dataset
 from electra_tf.data.build import build_dataset
 from electra_tf.serving.bundle import export_run
 from electra_tf.text.corpus import find_sources, read_source
 from electra_tf.text.learn import learn_vocab
+from electra_tf.text.vocabulary import Vocabulary
 
 EVAL_FRACTION = 0.02
 VERSION = 1
+THRESHOLD = 0.3  # from which a word is marked: about one token in eight was replaced in training
 NUM_STAGES = 8
 # Sentences like those of the corpus, written before any model was trained, with words swapped.
 SWAPS = (
-    "Returns the number of elements in the list. => Returns the number of elements in the banana.",
-    "If the file does not exist, an error is raised. => If the file does not exist, an of is "
+    "Returns the number of elements in the list. => Returns the number of banana in the list.",
+    "If the file does not exist, an error is raised. => If the file does not exist, of error is "
     "raised.",
-    "The shape of the output is the same as the shape of the input. => The shape of the output is "
-    "the same as the shape yellow the input.",
-    "This method should be called once before training begins. => This method should be called "
-    "once before training Tuesday.",
-    "You can use this class to read data from a remote server. => You can use this class to "
-    "never data from a remote server.",
-    "The default value is used when the argument is not given. => The default value is used when "
-    "function argument is not given.",
+    "The shape of the output is the same. => The shape yellow the output is the same.",
+    "This method should be called before training begins. => This method should be Tuesday before "
+    "training begins.",
+    "You can use this class to read the data. => You can use this never to read the data.",
+    "The default value is used when it is not given. => The default value is used function it is "
+    "not given.",
 )
 
 
@@ -80,7 +80,7 @@ def run(config: Config, workdir: str, inputs: str = "docs:installed") -> dict[st
 
     with open(results, encoding="utf-8") as file:
         metrics = json.load(file)
-    print(summary(metrics))
+    print(summary(metrics, baselines(metrics, config)))
     print(f"\nCurves: {picture}\nBundle: {bundle}\n"
           f"Total: {_duration(time.monotonic() - start)}", flush=True)
     return metrics
@@ -99,17 +99,46 @@ def gather(inputs: str, corpus: str) -> None:
     print(f"{os.path.getsize(corpus) / 1e6:.1f} MB of text")
 
 
-def summary(metrics: dict[str, float]) -> str:
-    """What the run has learned, every number beside what ignorance would reach."""
-    rows = (
-        ("masked words guessed right (generator)", "masked_lm_accuracy",
-         f"{metrics['most_frequent_token_share']:.3f}  always the most frequent token"),
-        ("AUC, words the generator replaced", "disc_auc", "0.5    chance"),
-        ("AUC, random words of the corpus", "disc_auc_corpus", "0.5    chance"),
-        ("AUC, random words of the vocabulary", "disc_auc_uniform", "0.5    chance"))
-    lines = [f"\nHeld-out documents ({metrics['examples']} examples), after {metrics['step']} "
-             "steps:"]
-    lines += [f"  {label:40}{metrics[name]:.3f}   beside {beside}" for label, name, beside in rows]
+def baselines(metrics: dict[str, float], config: Config) -> dict[str, float]:
+    """What a model reaches that knows nothing of how words follow each other.
+
+    Args:
+        metrics: content of eval.json.
+        config: the run's, with the vocabulary's special tokens in its data directory.
+
+    Returns:
+        `accuracy`: of copying the masked tokens that are shown and guessing the most frequent one
+        elsewhere; `auc`: of knowing that [CLS] and [SEP] are never replaced, chance elsewhere.
+    """
+    split = dataset.open_split(config.data.dir, "eval")
+    vocabulary = Vocabulary.from_file(os.path.join(config.data.dir, "vocab.txt"))
+    special = num_tokens = num_masked = 0
+    for batch in dataset.eval_batches(split, batch_size=256).as_numpy_iterator():
+        ids, mask = batch[features.INPUT_IDS], batch[features.INPUT_MASK]
+        special += np.isin(ids, [vocabulary.cls_id, vocabulary.sep_id]).sum()
+        num_tokens += mask.sum()
+        num_masked += np.round(mask.sum(axis=1) * config.objective.mask_fraction).sum()
+    num_original = num_tokens - num_masked * (1 - metrics["sampled_masked_lm_accuracy"])
+    hidden = config.objective.mask_token_fraction
+    return {"accuracy": 1 - hidden + hidden * metrics["most_frequent_token_share"],
+            "auc": 0.5 + 0.5 * float(special / num_original)}
+
+
+def summary(metrics: dict[str, float], known: dict[str, float]) -> str:
+    """What the run has learned, every number beside what less knowledge would reach."""
+    auc = f"0.500   {known['auc']:.3f}"
+    rows = (("masked tokens guessed right", "masked_lm_accuracy",
+             f"{metrics['most_frequent_token_share']:.3f}   {known['accuracy']:.3f}"),
+            ("AUC, tokens the generator replaced", "disc_auc", auc),
+            ("AUC, random tokens of the corpus", "disc_auc_corpus", auc),
+            ("AUC, random tokens of the vocabulary", "disc_auc_uniform", auc))
+    lines = [f"\nHeld-out documents ({metrics['examples']:,} examples), after {metrics['step']:,} "
+             f"steps:\n  {'':38}reached  chance  simple"]
+    lines += [f"  {label:38}{metrics[name]:.3f}    {beside}" for label, name, beside in rows]
+    lines.append(
+        "  chance: always the most frequent token; for the AUC 0.5.\n"
+        "  simple: copies the masked tokens that stay visible, else the most frequent one; "
+        "for the\n  AUC, knows that [CLS] and [SEP] are never replaced and guesses at the rest.")
     return "\n".join(lines)
 
 
@@ -134,9 +163,8 @@ class _Stages:
 
 
 def _build(corpus: str, vocab: str, shards: str, seq_length: int) -> None:
-    with contextlib.redirect_stderr(sys.stderr):
-        manifest = build_dataset([corpus], vocab, shards, seq_length=seq_length,
-                                 eval_fraction=EVAL_FRACTION, keep_leftovers=True, num_workers=1)
+    manifest = build_dataset([corpus], vocab, shards, seq_length=seq_length,
+                             eval_fraction=EVAL_FRACTION, keep_leftovers=True, num_workers=1)
     for split, counts in manifest["splits"].items():
         print(f"{split}: {counts['documents']:,} documents, {counts['examples']:,} examples, "
               f"{counts['tokens']:,} tokens")
@@ -146,8 +174,8 @@ def _show(bundle: str, data: str) -> None:
     path = os.path.join(data, "swaps.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in SWAPS)
-    subprocess.run([sys.executable, "-m", "export.show_replaced", bundle, "--file", path],
-                   check=True)
+    subprocess.run([sys.executable, "-m", "export.show_replaced", bundle, "--file", path,
+                    "--threshold", str(THRESHOLD)], check=True)
 
 
 def _duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ Like a server, this needs nothing but TensorFlow and tensorflow_text.
 """
 
 import argparse
+import contextlib
 import difflib
 import logging
 import os
@@ -49,13 +50,14 @@ def load(bundle: str):
     if not os.path.isfile(os.path.join(bundle, "saved_model.pb")):
         raise ValueError(f"A bundle must be a directory with saved_model.pb, such as "
                          f"SERVING_DIR/1. Received: {bundle}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow says on loading that gradients were not saved; nobody wants any here.
     logging.getLogger("absl").setLevel(logging.ERROR)
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401 (registers the tokenizer's ops)
+    with _quiet_start():
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401 (registers the tokenizer's ops)
 
-    signatures = tf.saved_model.load(bundle).signatures
+        signatures = tf.saved_model.load(bundle).signatures
     if "detect_replaced" not in signatures:
         raise ValueError(f"A bundle must have the signature detect_replaced. Received: {bundle} "
                          f"with {', '.join(sorted(signatures))}")
@@ -148,6 +150,19 @@ def show(pairs: list[tuple[str, str]], detect, threshold: float, colour: bool) -
         print(f"Of {len(found)} swapped words {rose} became more suspicious (chance: "
               f"{len(found) / 2:g}), {first} are their text's most suspicious word (chance: "
               f"{chance:.1f}).")
+
+
+@contextlib.contextmanager
+def _quiet_start():
+    """Hides what TensorFlow's C++ side says on every start, whatever its log level."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _pairs(options) -> list[tuple[str, str]]:

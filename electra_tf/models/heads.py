@@ -45,7 +45,9 @@ class MaskedLMHead(keras.layers.Layer):
         flat = positions + ops.arange(batch, dtype="int32")[:, None] * length
         picked = ops.take(ops.reshape(hidden, (-1, width)), ops.reshape(flat, (-1,)), axis=0)
         output = self.layer_norm(gelu(self.dense(picked)))
-        table = ops.cast(self._embeddings.tokens, output.dtype)
+        # The 8 bits of bfloat16 are too few for logits; the 11 of float16 (and TF32) are enough.
+        dtype = "float32" if output.dtype == "bfloat16" else output.dtype
+        output, table = ops.cast(output, dtype), ops.cast(self._embeddings.tokens, dtype)
         bias = ops.convert_to_tensor(self.output_bias)
         padding = -self._vocab_size % pad_to
         if padding:

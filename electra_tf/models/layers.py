@@ -120,7 +120,8 @@ class Attention(keras.layers.Layer):
         query, keys, values = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)  # [B, N, L, D]
         query = query * ops.cast(1.0 / math.sqrt(size), query.dtype)
         scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
-        weights = ops.softmax(ops.cast(scores, "float32") + score_bias)
+        # Keras casts a layer's float inputs, the bias too; the softmax is float32.
+        weights = ops.softmax(ops.cast(scores, "float32") + ops.cast(score_bias, "float32"))
         weights = ops.cast(weights, inputs.dtype)
         if rng is not None:
             weights = rng.dropout(weights, self._attention_dropout)

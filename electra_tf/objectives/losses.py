@@ -27,7 +27,9 @@ def token_cross_entropy(logits, ids, size: int):
         losses = normalizer - ops.take_along_axis(logits, ids[:, None], axis=-1)[:, 0]
 
         def gradient(*args, upstream=None):
-            upstream = (args if upstream is None else upstream)[0]
+            upstream = args[0] if upstream is None else upstream
+            if isinstance(upstream, tuple):  # JAX gives all outputs' gradients as one argument
+                upstream = upstream[0]
             weighted = ops.exp(logits - (normalizer - ops.log(upstream))[:, None])
             rows = ops.arange(logits.shape[0], dtype="int32")
             return ops.scatter_update(

@@ -67,15 +67,11 @@ class ReplacedTokenDetector(tf.Module):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Signatures of the SavedModel by name.
 
-        | name                  | inputs                                     | outputs            |
-        | --------------------- | ------------------------------------------ | ------------------ |
-        | `detect_replaced`,    | `text` string [B]                          | `tokens` string,   |
-        | also `serving_default`|                                            | `token_ids` int32, |
-        |                       |                                            | `replaced_probability` float32, |
-        |                       |                                            | `start_offset`, `end_offset`, |
-        |                       |                                            | `mask` int32: [B, L] |
-        | `detect_replaced_ids` | `input_ids`, `input_mask`, `segment_ids`   | `logits` float32   |
-        |                       | int32 [B, L]                               | [B, L]             |
+        `detect_replaced`, also `serving_default`: `text` string [B] to `tokens` string [B, L],
+        `token_ids` int32 [B, L], `replaced_probability` float32 [B, L], `start_offset` and
+        `end_offset` int32 [B, L], `mask` int32 [B, L].
+        `detect_replaced_ids`: `input_ids`, `input_mask`, `segment_ids` int32 [B, L] to `logits`
+        float32 [B, L].
 
         Offsets are bytes of the text without its invalid UTF-8 and delimit the word, by white
         space and punctuation, that a token came from; 0 and 0 for [CLS], [SEP] and padding. The

@@ -67,10 +67,12 @@ class Evaluator:
             # Batch k of this replica is batch k * replicas + replica of the split.
             parts.append(part.enumerate().map(
                 lambda k, batch, replica=replica: (k * replicas + replica, batch)))
-        if local == 1:
-            return parts[0]
-        return tf.data.Dataset.choose_from_datasets(
-            parts, tf.data.Dataset.range(local).repeat(), stop_on_empty_dataset=True)
+        if local > 1:
+            parts = [tf.data.Dataset.choose_from_datasets(
+                parts, tf.data.Dataset.range(local).repeat(), stop_on_empty_dataset=True)]
+        # All have the same number, so nobody reads to the end: several workers would prepare
+        # for it, with batches of unknown size.
+        return parts[0].repeat()
 
     def _step(self, numbered):
         counts = self._runtime.strategy.run(self._replica, args=numbered)

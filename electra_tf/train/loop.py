@@ -4,6 +4,7 @@ import os
 import signal
 
 import numpy as np
+import tensorflow as tf
 
 from electra_tf.config import Config
 from electra_tf.train.checkpoint import Checkpoints
@@ -116,7 +117,7 @@ class Trainer:
 
         self._progress.update("evaluating …")
         metrics = self._evaluate(between_calls)
-        metrics = self._log_metrics("eval", metrics, self._evaluate.tokens_per_second)
+        self._log_metrics("eval", metrics, self._evaluate.tokens_per_second)
         self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
 
     def _log_metrics(self, split, metrics, tokens_per_second):
@@ -141,7 +142,10 @@ class Trainer:
         def of_pipeline(context):
             of_worker = self._settings.batch_size // context.num_input_pipelines
             first = context.input_pipeline_id * of_worker
-            return self._task.train_batches(self._step, (first, first + of_worker), rows)
+            batches = self._task.train_batches(self._step, (first, first + of_worker), rows)
+            # Several workers would prepare for its end, with batches of unknown size.
+            return batches.apply(
+                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
         return self._runtime.strategy.distribute_datasets_from_function(of_pipeline)
 

@@ -9,18 +9,22 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 
 import numpy as np
+import tensorflow as tf
+
+from electra_tf.data.records import ShardWriter
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCAB_SIZE = 61
 LENGTH = 16
 TIME_LIMIT = 300  # seconds; a command takes about 8, on a busy machine 60
-TINY = {"model.hidden_size": 32, "model.num_layers": 2, "model.num_heads": 2,
+TINY = {"model.hidden_size": 32, "model.num_layers": 1, "model.num_heads": 2,
         "model.intermediate_size": 64, "model.embedding_size": 16, "model.max_positions": LENGTH,
         "generator.hidden_fraction": 0.5, "optimizer.learning_rate": 3e-3,
         "optimizer.warmup_steps": 5, "train.batch_size": 12, "train.num_steps": 20,
@@ -30,8 +34,6 @@ NO_DROPOUT = {"model.hidden_dropout": 0.0, "model.attention_dropout": 0.0}
 
 def write_data(directory: pathlib.Path, num_train: int = 240, num_eval: int = 37) -> str:
     """Writes a data set of sentences that follow a rule, of 4 to LENGTH tokens each."""
-    from electra_tf.data.records import ShardWriter
-
     directory.mkdir()
     words = [f"word{number}" for number in range(VOCAB_SIZE - len(SPECIAL))]
     (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in SPECIAL + words))
@@ -157,15 +159,11 @@ def last_step(workdir) -> int:
 
 def latest(workdir) -> str | None:
     """Path of the newest checkpoint."""
-    import tensorflow as tf
-
     return tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints"))
 
 
 def saved(path: str) -> dict[str, np.ndarray]:
     """Every number of a checkpoint by its name in the TrainState."""
-    import tensorflow as tf
-
     reader = tf.train.load_checkpoint(path)
     prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
     return {name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"):
@@ -182,25 +180,24 @@ def rewind(workdir, to, step: int, **planted) -> None:
         step: of the checkpoint.
         **planted: functions of an array, by a part of a variable's name: what to make of it.
     """
-    import shutil
-
-    import tensorflow as tf
-
     shutil.copytree(workdir, to)
     path = os.path.join(to, "checkpoints", f"ckpt-{step}")
-    tf.train.update_checkpoint_state(os.path.dirname(path), path)
+    listing = os.path.join(to, "checkpoints", "checkpoint")
+    pathlib.Path(listing).write_text(f'model_checkpoint_path: "ckpt-{step}"\n'
+                                     f'all_model_checkpoint_paths: "ckpt-{step}"\n')
     if planted:
         values = saved(path)
         for part, change in planted.items():
-            for name in [name for name in values if part in name]:
-                values[name] = change(values[name])
+            names = [name for name in values if part in name]
+            assert names, f"no variable has {part} in its name"
+            values |= {name: change(values[name]) for name in names}
         variables = {name: tf.Variable(value) for name, value in values.items()}
-        tf.train.Checkpoint(variables=variables).write(path)
+        checkpoint = tf.train.Checkpoint(variables=variables)
+        checkpoint.save_counter.assign(1)  # which also creates it
+        checkpoint.write(path)
 
 
 def _run_all(runs):
-    import keras
-
     from configs import electra_small
     from electra_tf import pretraining
     from electra_tf.tasks.pretraining import PretrainingTask
@@ -219,7 +216,6 @@ def _run_all(runs):
     pretraining.PretrainingTask = Watched
     for workdir, fields in runs:
         seen = {"traces": 0, "tokens": [], "error": None}
-        keras.utils.clear_session()
         config = electra_small.get_config()
         for name, value in fields.items():
             section, field = name.split(".")

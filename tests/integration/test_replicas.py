@@ -1,8 +1,12 @@
 """One replica = two replicas = accumulated micro-batches, and nothing is counted twice."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import runs
+import tensorflow as tf
 
 TWO = {"runtime.strategy": "mirrored"}
 ACCUMULATED = {"train.accumulation_steps": 2}
@@ -11,21 +15,30 @@ EVALUATED = {**runs.NO_DROPOUT, "train.eval_steps": 10}
 
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
-    """The same 20 steps on one replica, on two, with accumulation; and continued from step 10."""
+    """The same 20 steps on one replica, on two, with accumulation; and continued from step 10.
+
+    `owing` was stopped in its last evaluation: the next start makes up for it.
+    """
     root = tmp_path_factory.mktemp("replicas")
     first = runs.together(
         data, (root / "one", EVALUATED), (root / "two", EVALUATED, TWO),
         (root / "accumulated", EVALUATED, ACCUMULATED))
     for name in ("to_two", "to_accumulated"):
         runs.rewind(root / "one", root / name, 10)
+    shutil.copytree(root / "one", root / "owing")
+    lines = [line for line in runs.metrics(root / "one")
+             if (line["step"], line["split"]) != (20, "eval")]
+    (root / "owing" / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines))
     second = runs.together(
         data, (root / "to_two", EVALUATED, TWO),
-        (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED))
-    names = ("one", "two", "accumulated", "to_two", "to_accumulated")
+        (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED), (root / "owing", EVALUATED, TWO))
+    names = ("one", "two", "accumulated", "to_two", "to_accumulated", "owing")
     return root, dict(zip(names, first + second, strict=True))
 
 
-@pytest.mark.parametrize("name", ["two", "accumulated", "to_two", "to_accumulated"])
+@pytest.mark.parametrize("name", ["two", "accumulated", "to_two", "to_accumulated",
+                                  "owing"])
 def test_equal_to_rounding(finished, name):
     root, seen = finished
     assert seen[name]["error"] is None
@@ -53,8 +66,6 @@ def test_equal_to_rounding(finished, name):
 
 @pytest.mark.parametrize("name", ["one", "two", "accumulated"])
 def test_every_example_counts_once(data, finished, name):
-    import tensorflow as tf
-
     tokens = {}
     for split in ("train", "eval"):
         records = tf.data.TFRecordDataset(f"{data}/{split}-00000-of-00001.tfrecord")

@@ -1,0 +1,210 @@
+"""Export of a tiny discriminator, loaded where there is only TensorFlow and tensorflow_text."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tests.integration.runs import ROOT, TIME_LIMIT
+
+TEXTS = ["", "the model", "Über naïve models, trained on 日本 texts!", "\x00\x07 \t", "(the)",
+         "one two three. " * 30, "a", "[MASK] [SEP] unknownness"]
+# What a server does: no Keras, nothing of this project.
+READER = """
+import json, sys
+import numpy as np, tensorflow as tf, tensorflow_text
+texts = json.load(open(sys.argv[2]))
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+outputs = signatures["serving_default"](text=tf.constant(texts, tf.string))
+arrays = {name: value.numpy() for name, value in outputs.items()}
+ids = signatures["detect_replaced_ids"](
+    input_ids=outputs["token_ids"], input_mask=outputs["mask"],
+    segment_ids=tf.zeros_like(outputs["mask"]))
+arrays["logits"] = ids["logits"].numpy()
+empty = signatures["detect_replaced"](text=tf.constant([], tf.string))
+arrays["empty"] = np.array([value.shape[0] for value in empty.values()])
+invalid = signatures["detect_replaced"](text=tf.constant([b"the\\xff mo\\xc3del", "the model"]))
+arrays["invalid"] = invalid["token_ids"].numpy()
+np.savez(sys.argv[3], **arrays)
+assert not {name for name in sys.modules if name.split(".")[0] in ("electra_tf", "export")}
+"""
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory, tiny_vocab_file):
+    """A run with random weights, larger than a run's first ones, so that outputs differ."""
+    import tensorflow as tf
+
+    from electra_tf.config import Config, GeneratorConfig, ModelConfig
+    from electra_tf.models.electra import new_electra
+
+    directory = tmp_path_factory.mktemp("run")
+    vocab = tiny_vocab_file.read_text(encoding="utf-8")
+    (directory / "vocab.txt").write_text(vocab, encoding="utf-8")
+    config = Config(
+        model=ModelConfig(vocab_size=len(vocab.splitlines()), hidden_size=32, num_layers=2,
+                          num_heads=2, intermediate_size=64, embedding_size=16, max_positions=24,
+                          initializer_range=0.5),
+        generator=GeneratorConfig(hidden_fraction=0.5))
+    config.validate()
+    (directory / "config.json").write_text(config.to_json())
+    model = new_electra(config, seed=1)
+    weights = {f"weights/{variable.path}": variable.value for variable in model.trainable_variables}
+    checkpoint = tf.train.Checkpoint(variables=weights | {"step": tf.Variable(7, dtype=tf.int64)})
+    tf.train.CheckpointManager(checkpoint, str(directory / "checkpoints"), 1).save(7)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def serving(workdir):
+    from electra_tf.serving.bundle import export_run
+
+    directory = workdir / "serving"
+    assert export_run(str(workdir), str(directory)) == str(directory / "1")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def answers(serving, tmp_path_factory):
+    """Outputs by name of both signatures for TEXTS, from a process of its own."""
+    folder = tmp_path_factory.mktemp("answers")
+    (folder / "texts.json").write_text(json.dumps(TEXTS))
+    subprocess.run([sys.executable, "-c", READER, serving / "1", folder / "texts.json",
+                    folder / "answers.npz"], check=True, cwd=folder, timeout=TIME_LIMIT)
+    with np.load(folder / "answers.npz", allow_pickle=True) as arrays:
+        return dict(arrays)
+
+
+def test_probabilities_are_the_keras_models(workdir, answers):
+    from electra_tf import config as configuration
+    from electra_tf.models.electra import new_electra
+    from electra_tf.text.wordpiece import Tokenizer
+    from electra_tf.train.checkpoint import restore_weights
+
+    config = configuration.load(str(workdir))
+    model = new_electra(config, seed=2)
+    restore_weights(str(workdir / "checkpoints"),
+                    {variable.path: variable.value for variable in model.trainable_variables})
+    tokenizer = Tokenizer(workdir / "vocab.txt")
+    vocabulary = tokenizer.vocabulary
+    seen = []
+    for row, ids in enumerate(tokenizer.tokenize(TEXTS)):
+        ids = [vocabulary.cls_id, *ids[:config.model.max_positions - 2], vocabulary.sep_id]
+        one = np.array([ids], np.int32)
+        logits = np.asarray(model({"input_ids": one, "input_mask": np.ones_like(one),
+                                   "segment_ids": np.zeros_like(one)}))[0]
+        length = len(ids)
+        assert answers["token_ids"][row, :length].tolist() == ids
+        assert answers["mask"][row].tolist() == [1] * length + [0] * (
+            answers["mask"].shape[1] - length)
+        expected = 1 / (1 + np.exp(-logits))
+        np.testing.assert_allclose(answers["replaced_probability"][row, :length], expected,
+                                   atol=1e-5)
+        np.testing.assert_allclose(answers["logits"][row, :length], logits, atol=1e-4)
+        assert not answers["replaced_probability"][row, length:].any()
+        seen.extend(expected)
+    assert np.std(seen) > 0.01  # the comparison means something
+    assert answers["mask"].shape[1] == config.model.max_positions  # the longest text was cut
+
+
+def test_tokens_and_offsets_name_words_of_the_text(answers):
+    row = 2
+    text = TEXTS[row].encode()
+    words, tokens = [], []
+    for token, start, end in zip(answers["tokens"][row], answers["start_offset"][row],
+                                 answers["end_offset"][row]):
+        tokens.append(token.decode())
+        if end and (start, end) not in words:
+            words.append((start, end))
+    assert tokens[0] == "[CLS]" and tokens[answers["mask"][row].sum() - 1] == "[SEP]"
+    assert [text[start:end].decode() for start, end in words] == [
+        "Über", "naïve", "models", ",", "trained", "on", "日", "本", "texts", "!"]
+    outside = (answers["mask"] == 0) | np.isin(answers["tokens"], [b"[CLS]", b"[SEP]"])
+    assert not answers["start_offset"][outside].any() and not answers["end_offset"][outside].any()
+
+
+def test_empty_batch_and_invalid_bytes_have_answers(answers):
+    assert answers["empty"].tolist() == [0] * 6
+    assert answers["invalid"][0].tolist() == answers["invalid"][1].tolist()
+
+
+def test_versions_count_up_and_are_complete_or_absent(workdir, tmp_path, monkeypatch):
+    from electra_tf.serving import bundle
+
+    output = tmp_path / "serving"
+    assert bundle.export_run(str(workdir), str(output), version=4).endswith("/4")
+    with pytest.raises(ValueError, match="must not exist yet"):
+        bundle.export_run(str(workdir), str(output), version=4)
+    paths = []
+    threads = [threading.Thread(target=lambda: paths.append(
+        bundle.export_run(str(workdir), str(output)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(os.path.basename, paths)) == ["5", "6"]
+
+    def broken(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle.os, "rename", broken)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.export_run(str(workdir), str(output))
+    assert sorted(os.listdir(output)) == ["4", "5", "6"]
+
+
+def _export(*flags):
+    result = subprocess.run([sys.executable, "-m", "export.saved_model", *flags], text=True,
+                            capture_output=True, cwd=ROOT, timeout=TIME_LIMIT)
+    return result.returncode, result.stdout, result.stderr.strip()
+
+
+def test_commands_and_their_errors(workdir, serving, tmp_path):
+    code, out, _ = _export(f"--model={workdir}", f"--output={tmp_path / 'out'}",
+                           "--max_seq_length=8")
+    assert code == 0 and str(tmp_path / "out" / "1") in out
+    code, _, error = _export(f"--model={tmp_path}", f"--output={tmp_path / 'none'}")
+    assert code == 1 and "config.json" in error and "\n" not in error
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("field", "message"), [
+    ("length", "max_seq_length must be from 3"), ("objective", "config.objective.name=electra")])
+def test_what_cannot_be_exported(workdir, tmp_path, field, message):
+    from electra_tf.serving.bundle import export_run
+
+    config = json.loads((workdir / "config.json").read_text())
+    if field == "objective":
+        config["objective"]["name"] = "mlm"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message):
+        export_run(str(tmp_path), str(tmp_path / "out"),
+                   max_seq_length=25 if field == "length" else None)
+
+
+def test_show_replaced_is_plain_outside_of_a_terminal(serving):
+    code = ("import sys; from export import show_replaced; show_replaced.main(sys.argv[1:]); "
+            "assert 'electra_tf' not in sys.modules")
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(serving / "1"), "the model has words",
+         "the model => the data", "--threshold=0.01"],
+        text=True, capture_output=True, cwd=ROOT, timeout=TIME_LIMIT, check=True)
+    lines = result.stdout.splitlines()
+    assert "\x1b" not in result.stdout
+    assert lines[0].startswith("the[0.") and lines[0].count("[0.") + lines[0].count("[1.") == 4
+    assert "model (" in lines[2] and "-> data (" in lines[2] and "of 2" in lines[2]
+    assert "swapped words" in lines[3]
+
+
+def test_show_replaced_imports_what_a_server_has():
+    tree = ast.parse((ROOT / "export" / "show_replaced.py").read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert foreign == {"tensorflow", "tensorflow_text"}  # which themselves load Keras

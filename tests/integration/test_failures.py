@@ -1,0 +1,119 @@
+"""What goes wrong, and the precisions: numbers that are not finite, settings that do not fit."""
+
+import numpy as np
+import pytest
+import runs
+
+from electra_tf.data import dataset
+
+HALF = {"runtime.precision": "mixed_float16"}
+MORE = {"train.num_steps": 13}
+
+
+@pytest.fixture(scope="module")
+def root(data, tmp_path_factory):
+    """`start`: a run that has come to step 10 of 20."""
+    root = tmp_path_factory.mktemp("failures")
+    runs.together(data, (root / "start", {"train.num_steps": 10}))
+    return root
+
+
+def test_not_a_number_stops_before_the_update(data, root):
+    def plant(array):
+        return np.full_like(array, np.nan)
+
+    workdir = root / "nan"
+    runs.rewind(root / "start", workdir, 10, **{"weights/discriminator_head": plant})
+    stopped = runs.run(runs.command(data, workdir, {"train.log_steps": 1}), code=1).stderr
+    error = stopped.splitlines()[-1]
+    path = f"{workdir}/nonfinite_step_10.npz"
+    assert error.startswith("error: Loss and gradient must be finite. Received: gradient norm nan "
+                            f"at step 10; nothing was updated, the batch is in {path}.")
+    assert "Traceback" not in stopped
+    assert runs.latest(workdir).endswith("ckpt-10")
+    assert runs.last_step(workdir) == 10
+    expected = dataset.batch_at(dataset.open_split(data, "train"), seed=0, batch_size=12, step=10,
+                                shuffle_examples=1000)
+    kept = np.load(path)
+    assert sorted(kept.files) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(kept[name], value)
+
+
+def test_precisions(data, root):
+    """float16 skips what overflows; when it cannot help any more, the run stops."""
+    overflowing, hopeless, rising = root / "overflowing", root / "hopeless", root / "rising"
+    runs.rewind(root / "start", overflowing, 10, loss_scale=lambda scale: scale * 2.0 ** 80)
+    shared = {"train.num_steps": 60, "train.log_steps": 10}
+    results = runs.together(
+        data,
+        (overflowing, HALF, MORE),
+        (hopeless, HALF, {"objective.discriminator_weight": 1e12, "train.log_steps": 1}),
+        (rising, {"optimizer.learning_rate": 1e30, "train.log_steps": 1}),
+        (root / "half", HALF, shared),
+        (root / "brain", {"runtime.precision": "mixed_bfloat16"}, shared),
+        (root / "single", shared))
+
+    # Three steps of overflow: counted, nothing updated, the scale halved each time.
+    assert results[0]["error"] is None
+    before = runs.saved(f"{root}/start/checkpoints/ckpt-10")
+    after = runs.saved(f"{overflowing}/checkpoints/ckpt-13")
+    assert after.pop("step") == before.pop("step") + 3
+    assert after.pop("loss_scale") == before.pop("loss_scale") * 2.0 ** 77
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
+
+    # From 2^15 to 1 are 15 steps; the sixteenth overflow is the loss's own.
+    assert "gradient norm inf at step 15;" in results[1]["error"]
+    assert runs.last_step(hopeless) == 15
+    assert "Loss and gradient must be finite" in results[2]["error"]
+
+    single = runs.metrics(root / "single")
+    assert single[-1]["masked_lm_loss"] < single[0]["masked_lm_loss"] - 0.2
+    for name in ("half", "brain"):
+        lines = runs.metrics(root / name)
+        assert lines[-1]["masked_lm_loss"] == pytest.approx(single[-1]["masked_lm_loss"], rel=0.02)
+        assert lines[-1]["disc_loss"] == pytest.approx(single[-1]["disc_loss"], rel=0.02)
+        values = runs.saved(runs.latest(root / name))
+        assert all(value.dtype == np.float32 for key, value in values.items()
+                   if key.startswith(("weights/", "slots/")))
+
+
+@pytest.mark.slow
+def test_compiled_equals_plain(data, tmp_path):
+    shared = {**runs.NO_DROPOUT, "train.eval_steps": 20}
+    compiled, two = {"runtime.xla": "true"}, {"runtime.strategy": "mirrored"}
+    results = runs.together(
+        data, (tmp_path / "plain", shared), (tmp_path / "one", shared, compiled),
+        (tmp_path / "two", shared, compiled, two))
+    assert [result["traces"] for result in results] == [1, 1, 2]
+    expected = runs.saved(runs.latest(tmp_path / "plain"))
+    for name in ("one", "two"):
+        got = runs.saved(runs.latest(tmp_path / name))
+        for variable, value in expected.items():
+            np.testing.assert_allclose(got[variable], value, rtol=1e-4, atol=2e-6,
+                                       err_msg=f"{name}: {variable}")
+        for line, other in zip(runs.metrics(tmp_path / "plain"), runs.metrics(tmp_path / name),
+                               strict=True):
+            assert other["loss"] == pytest.approx(line["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"train.nosuch": 3}, "A --config flag must name a section and a field of"),
+    ({"train.num_steps": "many"}, "flag --config.train.num_steps=many: invalid literal"),
+    ({"train.batch_size": 12, "train.accumulation_steps": 3, "runtime.num_virtual_devices": 3},
+     "config.train.batch_size must be a multiple of devices x accumulation_steps, 3 x 3. "
+     "Received: 12"),
+    ({"model.vocab_size": 60}, "config.model.vocab_size must be 0 or at least the vocabulary's "
+     "size, 61. Received: 60"),
+    ({"model.max_positions": 15}, "config.model.max_positions must be at least the data's sequence "
+     "length, 16. Received: 15"),
+    ({"data.dir": "/nowhere"}, "A data set must hold vocab.txt"),
+])  # fmt: skip
+def test_settings_that_do_not_fit(data, tmp_path, changes, message):
+    workdir = tmp_path / "run"
+    result = runs.run(runs.command(data, workdir, changes), code=1)
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+    assert not workdir.exists()
