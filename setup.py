@@ -38,6 +38,7 @@ setuptools.setup(
     install_requires=[
         "absl-py>=1.4,<3",
         "apache-beam>=2.77,<3",
+        "importlib_resources>=6,<8",  # tensorflow-datasets needs it to write, without saying so
         "keras>=3.15,<3.16",
         "matplotlib>=3.10,<4",
         "ml_collections>=1.1,<2",

@@ -14,6 +14,7 @@ from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
 from electra_tf.train.checkpoint import restore_weights
 from electra_tf.train.evaluation import Evaluator
+from electra_tf.train.log import json_safe
 
 
 def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
@@ -63,7 +64,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     if runtime.is_chief:
         path = os.path.join(workdir, "eval.json")
         with open(path + ".tmp", "w", encoding="utf-8") as file:
-            json.dump(metrics, file, indent=2)
+            json.dump(json_safe(metrics), file, indent=2)
             file.write("\n")
         os.replace(path + ".tmp", path)
     return metrics

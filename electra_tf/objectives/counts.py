@@ -48,9 +48,9 @@ def detection_counts(prefix: str, logits, labels, losses, weights):
 
 
 def ratio(counts, numerator: str, denominator: str) -> float:
-    """counts[numerator] / counts[denominator]; NaN when there is nothing to divide by."""
+    """counts[numerator] / counts[denominator]; 0 for 0 / 0, as in the original's metrics."""
     total = float(counts[denominator])
-    return float(counts[numerator]) / total if total else float("nan")
+    return float(counts[numerator]) / total if total else 0.0
 
 
 def area_under_curve(histogram) -> float:

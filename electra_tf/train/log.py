@@ -34,9 +34,7 @@ class MetricsLog:
         """Appends one line; non-finite numbers become null, as JSON has none."""
         if not self._enabled:
             return
-        finite = {name: value if math.isfinite(value) else None
-                  for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step, "split": split, **finite}) + "\n")
+        self._file.write(json.dumps({"step": step, "split": split, **json_safe(metrics)}) + "\n")
         self._file.flush()
         if split not in self._boards:
             self._boards[split] = _Board(os.path.join(self._tensorboard, split), self._step)
@@ -78,6 +76,11 @@ class _Board:
 
     def _add(self, **fields):
         self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
+
+
+def json_safe(metrics: dict[str, float]) -> dict:
+    """The metrics with null for what is not finite: JSON has no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def read(path: str) -> list[dict]:

@@ -42,14 +42,13 @@ def test_not_a_number_stops_before_the_update(data, root):
 
 def test_precisions(data, root):
     """float16 skips what overflows; when it cannot help any more, the run stops."""
-    overflowing, hopeless, rising = root / "overflowing", root / "hopeless", root / "rising"
+    overflowing, hopeless = root / "overflowing", root / "hopeless"
     runs.rewind(root / "start", overflowing, 10, loss_scale=lambda scale: scale * 2.0 ** 80)
-    shared = {"train.num_steps": 60, "train.log_steps": 10}
+    shared = {"train.num_steps": 60, "train.log_steps": 10, "train.eval_steps": 60}
     results = runs.together(
         data,
         (overflowing, HALF, MORE),
         (hopeless, HALF, {"objective.discriminator_weight": 1e12, "train.log_steps": 1}),
-        (rising, {"optimizer.learning_rate": 1e30, "train.log_steps": 1}),
         (root / "half", HALF, shared),
         (root / "brain", {"runtime.precision": "mixed_bfloat16"}, shared),
         (root / "single", shared))
@@ -64,16 +63,15 @@ def test_precisions(data, root):
         np.testing.assert_array_equal(after[name], value, err_msg=name)
 
     # From 2^15 to 1 are 15 steps; the sixteenth overflow is the loss's own.
-    assert "gradient norm inf at step 15;" in results[1]["error"]
+    assert "at step 15; nothing was updated" in results[1]["error"]
     assert runs.last_step(hopeless) == 15
-    assert "Loss and gradient must be finite" in results[2]["error"]
+    assert [result["error"] for result in results[2:]] == [None] * 3
 
     single = runs.metrics(root / "single")
-    assert single[-1]["masked_lm_loss"] < single[0]["masked_lm_loss"] - 0.2
-    for name in ("half", "brain"):
-        lines = runs.metrics(root / name)
-        assert lines[-1]["masked_lm_loss"] == pytest.approx(single[-1]["masked_lm_loss"], rel=0.02)
-        assert lines[-1]["disc_loss"] == pytest.approx(single[-1]["disc_loss"], rel=0.02)
+    assert single[-1]["loss"] < single[0]["loss"] - 2.0
+    for name in ("half", "brain"):  # the last line is the held-out evaluation's
+        for loss in ("masked_lm_loss", "disc_loss"):
+            assert runs.metrics(root / name)[-1][loss] == pytest.approx(single[-1][loss], rel=0.03)
         values = runs.saved(runs.latest(root / name))
         assert all(value.dtype == np.float32 for key, value in values.items()
                    if key.startswith(("weights/", "slots/")))
