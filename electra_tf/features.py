@@ -12,6 +12,7 @@ example, H hidden size, E embedding size, N attention heads, V vocabulary size.
 | masked_positions   | int32   | [B, M] | objective masking | positions to predict, 0 where unused |
 | masked_ids         | int32   | [B, M] | objective masking | original ids at those positions      |
 | masked_weights     | float32 | [B, M] | objective masking | 1 where used, 0 elsewhere            |
+| hidden_ids         | int32   | [B, L] | objective masking | input_ids with [MASK] at positions   |
 """
 
 INPUT_IDS = "input_ids"
@@ -21,6 +22,7 @@ DOCUMENT_IDS = "document_ids"
 MASKED_POSITIONS = "masked_positions"
 MASKED_IDS = "masked_ids"
 MASKED_WEIGHTS = "masked_weights"
+HIDDEN_IDS = "hidden_ids"
 
 
 def data_features(packed: bool) -> tuple[str, ...]:

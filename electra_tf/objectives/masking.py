@@ -3,12 +3,31 @@
 from keras import ops
 
 from electra_tf import features
+from electra_tf.config import ObjectiveConfig
 from electra_tf.models.randomness import BatchRandom
+from electra_tf.objectives.objective import SpecialTokens
 
 
 def max_masked(length: int, mask_fraction: float) -> int:
     """Number of mask slots M of an example of `length` tokens, the original's rule."""
     return max(1, int((mask_fraction + 0.005) * length))
+
+
+def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, random: BatchRandom):
+    """Chooses positions and hides what stands there.
+
+    Args:
+        batch: `input_ids`, `input_mask`, `segment_ids` int32 [B, L].
+        objective: mask_fraction and mask_token_fraction.
+        special: ids that are never chosen, and [MASK].
+        random: noise for these rows.
+
+    Returns:
+        The batch with the features of `choose_positions` and `hidden_ids` of `hide`.
+    """
+    batch = choose_positions(batch, special.never_masked, objective.mask_fraction, random)
+    hidden = hide(batch, special.mask_id, objective.mask_token_fraction, random)
+    return {**batch, features.HIDDEN_IDS: hidden}
 
 
 def choose_positions(batch, special_ids, mask_fraction: float, random: BatchRandom):

@@ -26,11 +26,7 @@ class MaskedLanguageModel(Objective):
         return electra.new_masked_lm(self.config, seed, dtype)
 
     def prepare(self, batch, random):
-        objective = self.config.objective
-        batch = masking.choose_positions(batch, self.special.never_masked,
-                                         objective.mask_fraction, random)
-        hidden = masking.hide(batch, self.special.mask_id, objective.mask_token_fraction, random)
-        return {**batch, "hidden_ids": hidden}
+        return masking.mask(batch, self.config.objective, self.special, random)
 
     def weights(self, batch):
         return {"masked_lm": ops.sum(batch[features.MASKED_WEIGHTS])}
@@ -38,7 +34,7 @@ class MaskedLanguageModel(Objective):
     def loss_sums(self, model, batch, random, rng):
         ids = ops.reshape(batch[features.MASKED_IDS], (-1,))
         weights = ops.reshape(batch[features.MASKED_WEIGHTS], (-1,))
-        hidden = model.encoder({**batch, features.INPUT_IDS: batch["hidden_ids"]}, rng=rng)
+        hidden = model.encoder({**batch, features.INPUT_IDS: batch[features.HIDDEN_IDS]}, rng=rng)
         logits = model.head(hidden, batch[features.MASKED_POSITIONS], pad_to=self._block)
         losses, _ = token_cross_entropy(logits, ids, self._block)
         best = sampling.most_probable(ops.stop_gradient(logits), self._block)

@@ -9,6 +9,7 @@ from electra_tf.objectives import masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy, token_cross_entropy
 from electra_tf.objectives.objective import Objective
 
+
 class ReplacedTokenDetection(Objective):
     """The generator fills masked positions, the discriminator finds what it changed.
 
@@ -29,11 +30,7 @@ class ReplacedTokenDetection(Objective):
         return electra.new_electra(self.config, seed, dtype)
 
     def prepare(self, batch, random):
-        objective = self.config.objective
-        batch = masking.choose_positions(batch, self.special.never_masked,
-                                         objective.mask_fraction, random)
-        hidden = masking.hide(batch, self.special.mask_id, objective.mask_token_fraction, random)
-        return {**batch, "hidden_ids": hidden}
+        return masking.mask(batch, self.config.objective, self.special, random)
 
     def weights(self, batch):
         return {"masked_lm": ops.sum(batch[features.MASKED_WEIGHTS]),
@@ -95,7 +92,7 @@ class ReplacedTokenDetection(Objective):
         ids, weights = batch[features.MASKED_IDS], batch[features.MASKED_WEIGHTS]
         shape = ids.shape
         ids, weights = ops.reshape(ids, (-1,)), ops.reshape(weights, (-1,))
-        hidden = model.generator({**batch, features.INPUT_IDS: batch["hidden_ids"]}, rng=rng)
+        hidden = model.generator({**batch, features.INPUT_IDS: batch[features.HIDDEN_IDS]}, rng=rng)
         logits = model.generator_head(hidden, batch[features.MASKED_POSITIONS],
                                       pad_to=self._block)
         losses, log_sums = token_cross_entropy(logits, ids, self._block)

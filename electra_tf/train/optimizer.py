@@ -52,7 +52,7 @@ class Optimizer:
         """Learning rate of update number `step`, counted from 1.
 
         Warm-up multiplies the polynomial decay instead of preceding it, as in the original, whose
-        recorded updates have the rates of steps 1, 2, …: a linear schedule's last update has rate 0.
+        recorded updates have the rates of steps 1, 2, …; a linear schedule ends with rate 0.
 
         Args:
             step: int scalar (Python int or tensor).
