@@ -1,5 +1,6 @@
 """How every command line starts and ends: quiet start, one-line errors, exit codes."""
 
+import atexit
 import contextlib
 import os
 import re
@@ -24,7 +25,7 @@ def run(main, tensorflow: bool = True) -> None:
         tensorflow: whether main needs TensorFlow, which is then imported without its banners.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    app.run(lambda argv: sys.exit(_guarded(_start, main, tensorflow, argv)), flags_parser=_parse)
+    app.run(lambda argv: _leave(_guarded(_start, main, tensorflow, argv)), flags_parser=_parse)
 
 
 def no_arguments(argv) -> None:
@@ -78,6 +79,14 @@ def _without_banner():
             for line in held.read().decode(errors="replace").splitlines():
                 if _NEWS.match(line) or not _BANNER.match(line):
                     print(line, file=sys.stderr)
+
+
+def _leave(code):
+    """Ends the process at once: to take a traced model apart would need seconds."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _guarded(function, *arguments) -> int:

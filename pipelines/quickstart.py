@@ -29,8 +29,10 @@ def main(argv: list[str]) -> None:
     # A polite kill should remove temporary files as well; pre-training has its own answer to it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    from electra_tf import quickstart  # TensorFlow starts here: --help stays quick
+    logging.disable(logging.WARNING)  # Beam misses Google's cloud libraries and says so
+    from electra_tf import quickstart  # here, so that --help stays quick
 
+    logging.disable(logging.NOTSET)
     quickstart.run(_CONFIG.value, _WORKDIR.value, _INPUT.value)
 
 

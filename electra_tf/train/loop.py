@@ -87,13 +87,14 @@ class Trainer:
         tokens = settings.batch_size * self._task.seq_length
         peak = matmul_peak(self._runtime.precision) * self._runtime.num_replicas
         flops = tokens * training_flops_per_token(self._config, self._task.seq_length)
-        batches, clock, counts = iter(self._batches()), Clock(), Sums()
+        # The trainer keeps the iterator: to free it takes seconds, which a process that ends saves.
+        self._iterator, clock, counts = iter(self._batches()), Clock(), Sums()
         self._progress.doing("tracing the step (about a minute) …")
         while self._step < settings.num_steps:
             number = min(clock.steps_in(CALL_SECONDS), self._next_event() - self._step)
             number = self._runtime.least(number)
             with clock.timing(number):
-                outputs = self._run_steps(batches, number)
+                outputs = self._run_steps(self._iterator, number)
                 self._check(outputs)
             self._step += number
             counts.add(outputs["counts"])
