@@ -1,4 +1,22 @@
-"""Quickstart (in work)."""
+"""Quickstart: a tiny ELECTRA on the documentation of the installed Python packages.
+
+Command:   make quickstart, or python -m pipelines.quickstart
+Data:      docs:installed, 11.7 MB of English (3.1 M tokens), learned vocabulary of 4,000 tokens,
+           length 16, 2 % of the documents held out.
+Hardware:  2 CPU cores.
+Duration:  4.6 M tokens of pre-training: 7 minutes (all stages 9.5) on a machine that others used
+           as well; 3 (4.5) by the 26,500 tokens/s seen while it was quiet.
+Expected:  held out: masked_lm_accuracy 0.278 (copying what stays visible and always guessing the
+           most frequent token: 0.195), masked_lm_loss 4.81, disc_auc 0.748 (knowing only that
+           [CLS] and [SEP] are never replaced: 0.577), random corpus tokens 0.800, uniform 0.850.
+
+Paper's objective: weights 1 and 50, 15 % masked, a smaller generator. What differs, and what was
+seen in short trials: longer examples (24 to 64) or shared embeddings left both networks at token
+frequencies for the 2 M tokens watched; a learning rate of 2e-3 without Adam's bias correction
+ended in a constant discriminator; initial weights of 0.05 gave a slower generator; shuffling the
+whole corpus instead of thirds let the discriminator start at step 2,200 instead of 1,000 (AUC
+0.708 after 4,000 steps).
+"""
 
 from electra_tf.config import (
     Config,

@@ -38,7 +38,9 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, and none can be read.
         """
-        listed = self._manager.checkpoints
+        latest = self._manager.latest_checkpoint
+        listed = [path for path in self._manager.checkpoints if path != latest]
+        listed += [latest] if latest else []
         for path in reversed(listed or self._unlisted()):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()

@@ -28,7 +28,6 @@ class Evaluator:
     def __init__(self, task, counts_of, model, runtime: Runtime, seed: int):
         self._task, self._counts_of, self._model = task, counts_of, model
         self._runtime, self._seed = runtime, seed
-        self._replica = tf.function(self._count, jit_compile=True) if runtime.xla else self._count
         self._loop = HostLoop(self._step)
         self.tokens_per_second = 0.0
 
@@ -75,10 +74,15 @@ class Evaluator:
         return parts[0].repeat()
 
     def _step(self, numbered):
-        counts = self._runtime.strategy.run(self._replica, args=numbered)
+        counts = self._runtime.strategy.run(self._on_replica, args=numbered)
         return {"counts": {name: self._runtime.strategy.reduce("SUM", value, axis=None)
                            for name, value in counts.items()},
                 "ok": True, "gradient_norm": 0.0}
+
+    def _on_replica(self, number, batch):
+        # A function of its own for each replica: a shared one would read the first one's weights.
+        count = tf.function(self._count, jit_compile=True) if self._runtime.xla else self._count
+        return count(number, batch)
 
     def _count(self, number, batch):
         # Training draws for steps from 0 up; evaluation batches go from -1 down.

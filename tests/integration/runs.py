@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -121,10 +122,16 @@ def wait_for(condition, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def together(data: str, *runs: tuple) -> list[dict]:
+def together(data: str, *runs: tuple, exact_noise: bool = False) -> list[dict]:
     """Does several runs, (workdir, {field: value}, ...), one after the other in one process.
 
     All have two virtual devices; those that ask for no strategy use the first.
+
+    Args:
+        data: of all of them.
+        *runs: what to do.
+        exact_noise: draws from a generator of integers, the same compiled or not; TensorFlow's
+            makes other numbers of the same random bits when it is compiled.
 
     Returns:
         For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
@@ -138,7 +145,7 @@ def together(data: str, *runs: tuple) -> list[dict]:
         for change in changes:
             own |= change
         merged.append([str(workdir), own])
-    result = run([sys.executable, __file__, json.dumps(merged)])
+    result = run([sys.executable, __file__, json.dumps(merged), *["exact"] * exact_noise])
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -227,5 +234,20 @@ def _run_all(runs):
         print(json.dumps(seen), flush=True)
 
 
+def _exact_uniform(self, name, rows, shape):
+    """Stands in for BatchRandom.uniform: a hash of name, step and place."""
+    bits = tf.range(self._global_rows * int(np.prod(shape)), dtype=tf.int32)
+    bits = bits * 1_640_531_527 + zlib.crc32(name.encode()) % 2 ** 31 + self._step * 40_503
+    for shift, factor in ((15, 739_982_445), (13, 1_540_483_477)):
+        bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, shift)) * factor
+    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 7), 2 ** 23 - 1)
+    noise = tf.reshape((tf.cast(bits, tf.float32) + 0.5) * 2.0 ** -23, [-1, *shape])
+    return tf.slice(noise, [self._first_row, *[0] * len(shape)], [rows, *shape])
+
+
 if __name__ == "__main__":
+    if sys.argv[2:] == ["exact"]:
+        from electra_tf.models.randomness import BatchRandom
+
+        BatchRandom.uniform = _exact_uniform
     _run_all(json.loads(sys.argv[1]))
