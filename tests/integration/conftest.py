@@ -1,10 +1,10 @@
 """What the tests of whole runs share."""
 
 import pytest
-import runs
+import tiny_runs
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> str:
     """A tiny data set: 240 training examples, so 20 steps of 12 are one epoch; 37 held out."""
-    return runs.write_data(tmp_path_factory.mktemp("data") / "shards")
+    return tiny_runs.write_data(tmp_path_factory.mktemp("data") / "shards")

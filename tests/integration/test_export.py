@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests.integration.runs import ROOT, TIME_LIMIT
+from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 TEXTS = ["", "the model", "Über naïve models, trained on 日本 texts!", "\x00\x07 \t", "(the)",
          "one two three. " * 30, "a", "[MASK] [SEP] unknownness"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 
 from electra_tf.data import dataset
 
@@ -14,7 +14,7 @@ MORE = {"train.num_steps": 13}
 def root(data, tmp_path_factory):
     """`start`: a run that has come to step 10 of 20."""
     root = tmp_path_factory.mktemp("failures")
-    runs.together(data, (root / "start", {"train.num_steps": 10}))
+    tiny_runs.together(data, (root / "start", {"train.num_steps": 10}))
     return root
 
 
@@ -23,15 +23,15 @@ def test_not_a_number_stops_before_the_update(data, root):
         return np.full_like(array, np.nan)
 
     workdir = root / "nan"
-    runs.rewind(root / "start", workdir, 10, **{"weights/discriminator_head": plant})
-    stopped = runs.run(runs.command(data, workdir, {"train.log_steps": 1}), code=1).stderr
+    tiny_runs.rewind(root / "start", workdir, 10, **{"weights/discriminator_head": plant})
+    stopped = tiny_runs.run(tiny_runs.command(data, workdir, {"train.log_steps": 1}), code=1).stderr
     error = stopped.splitlines()[-1]
     path = f"{workdir}/nonfinite_step_10.npz"
     assert error.startswith("error: Loss and gradient must be finite. Received: gradient norm nan "
                             f"at step 10; nothing was updated, the batch is in {path}.")
     assert "Traceback" not in stopped
-    assert runs.latest(workdir).endswith("ckpt-10")
-    assert runs.last_step(workdir) == 10
+    assert tiny_runs.latest(workdir).endswith("ckpt-10")
+    assert tiny_runs.last_step(workdir) == 10
     expected = dataset.batch_at(dataset.open_split(data, "train"), seed=0, batch_size=12, step=10,
                                 shuffle_examples=1000)
     kept = np.load(path)
@@ -43,9 +43,9 @@ def test_not_a_number_stops_before_the_update(data, root):
 def test_precisions(data, root):
     """float16 skips what overflows; when it cannot help any more, the run stops."""
     overflowing, hopeless = root / "overflowing", root / "hopeless"
-    runs.rewind(root / "start", overflowing, 10, loss_scale=lambda scale: scale * 2.0 ** 80)
+    tiny_runs.rewind(root / "start", overflowing, 10, loss_scale=lambda scale: scale * 2.0 ** 80)
     shared = {"train.num_steps": 60, "train.log_steps": 10, "train.eval_steps": 60}
-    results = runs.together(
+    results = tiny_runs.together(
         data,
         (overflowing, HALF, MORE),
         (hopeless, HALF, {"objective.discriminator_weight": 1e12, "train.log_steps": 1}),
@@ -55,8 +55,8 @@ def test_precisions(data, root):
 
     # Three steps of overflow: counted, nothing updated, the scale halved each time.
     assert results[0]["error"] is None
-    before = runs.saved(f"{root}/start/checkpoints/ckpt-10")
-    after = runs.saved(f"{overflowing}/checkpoints/ckpt-13")
+    before = tiny_runs.saved(f"{root}/start/checkpoints/ckpt-10")
+    after = tiny_runs.saved(f"{overflowing}/checkpoints/ckpt-13")
     assert after.pop("step") == before.pop("step") + 3
     assert after.pop("loss_scale") == before.pop("loss_scale") * 2.0 ** 77
     for name, value in before.items():
@@ -64,35 +64,36 @@ def test_precisions(data, root):
 
     # From 2^15 to 1 are 15 steps; the sixteenth overflow is the loss's own.
     assert "at step 15; nothing was updated" in results[1]["error"]
-    assert runs.last_step(hopeless) == 15
+    assert tiny_runs.last_step(hopeless) == 15
     assert [result["error"] for result in results[2:]] == [None] * 3
 
-    single = runs.metrics(root / "single")
+    single = tiny_runs.metrics(root / "single")
     assert single[-1]["loss"] < single[0]["loss"] - 2.0
     for name in ("half", "brain"):  # the last line is the held-out evaluation's
         for loss in ("masked_lm_loss", "disc_loss"):
-            assert runs.metrics(root / name)[-1][loss] == pytest.approx(single[-1][loss], rel=0.03)
-        values = runs.saved(runs.latest(root / name))
+            found = tiny_runs.metrics(root / name)[-1][loss]
+            assert found == pytest.approx(single[-1][loss], rel=0.03)
+        values = tiny_runs.saved(tiny_runs.latest(root / name))
         assert all(value.dtype == np.float32 for key, value in values.items()
                    if key.startswith(("weights/", "slots/")))
 
 
 @pytest.mark.slow
 def test_compiled_equals_plain(data, tmp_path):
-    shared = {**runs.NO_DROPOUT, "train.eval_steps": 20}
+    shared = {**tiny_runs.NO_DROPOUT, "train.eval_steps": 20}
     compiled, two = {"runtime.xla": "true"}, {"runtime.strategy": "mirrored"}
-    results = runs.together(
+    results = tiny_runs.together(
         data, (tmp_path / "plain", shared), (tmp_path / "one", shared, compiled),
         (tmp_path / "two", shared, compiled, two), exact_noise=True)
     assert [result["traces"] for result in results] == [1, 1, 2]
-    expected = runs.saved(runs.latest(tmp_path / "plain"))
+    expected = tiny_runs.saved(tiny_runs.latest(tmp_path / "plain"))
     for name in ("one", "two"):
-        got = runs.saved(runs.latest(tmp_path / name))
+        got = tiny_runs.saved(tiny_runs.latest(tmp_path / name))
         for variable, value in expected.items():
             np.testing.assert_allclose(got[variable], value, rtol=1e-5, atol=1e-6,
                                        err_msg=f"{name}: {variable}")
-        for line, other in zip(runs.metrics(tmp_path / "plain"), runs.metrics(tmp_path / name),
-                               strict=True):
+        for line, other in zip(tiny_runs.metrics(tmp_path / "plain"),
+                               tiny_runs.metrics(tmp_path / name), strict=True):
             assert other["loss"] == pytest.approx(line["loss"], rel=1e-5)
 
 
@@ -110,7 +111,7 @@ def test_compiled_equals_plain(data, tmp_path):
 ])  # fmt: skip
 def test_settings_that_do_not_fit(data, tmp_path, changes, message):
     workdir = tmp_path / "run"
-    result = runs.run(runs.command(data, workdir, changes), code=1)
+    result = tiny_runs.run(tiny_runs.command(data, workdir, changes), code=1)
     assert result.stderr.startswith(f"error: {message}")
     assert result.stderr.count("\n") == 1
     assert not result.stdout

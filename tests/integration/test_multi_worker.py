@@ -8,7 +8,7 @@ import socket
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 
 pytestmark = pytest.mark.slow
 
@@ -26,28 +26,28 @@ def two_workers(command: list[str]):
     """Both processes of a cluster, the chief first."""
     workers = [f"localhost:{port}" for port in free_ports(2)]
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(runs.start(command, TF_CONFIG=json.dumps(
+        yield [stack.enter_context(tiny_runs.start(command, TF_CONFIG=json.dumps(
             {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})))
             for index in range(2)]
 
 
 def finish(processes, code: int = 0) -> list[str]:
     """Waits for both and returns what they have said."""
-    return [runs.finish(process, code).stderr for process in processes]
+    return [tiny_runs.finish(process, code).stderr for process in processes]
 
 
 def test_two_workers_equal_one(data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    changes = {**runs.NO_DROPOUT, "train.eval_steps": 10}
-    runs.together(data, (one, changes))
-    with two_workers(runs.command(data, two, changes)) as processes:
+    changes = {**tiny_runs.NO_DROPOUT, "train.eval_steps": 10}
+    tiny_runs.together(data, (one, changes))
+    with two_workers(tiny_runs.command(data, two, changes)) as processes:
         chief, other = finish(processes)
     assert "2 replicas" in chief
     assert "step" not in other  # only the chief speaks and writes
-    expected, got = runs.saved(runs.latest(one)), runs.saved(runs.latest(two))
+    expected, got = tiny_runs.saved(tiny_runs.latest(one)), tiny_runs.saved(tiny_runs.latest(two))
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
-    for line, again in zip(runs.metrics(one), runs.metrics(two), strict=True):
+    for line, again in zip(tiny_runs.metrics(one), tiny_runs.metrics(two), strict=True):
         assert (line["step"], line["split"]) == (again["step"], again["split"])
         assert again["disc_loss"] == pytest.approx(line["disc_loss"], rel=1e-5)
         assert again["masked_lm_loss"] == pytest.approx(line["masked_lm_loss"], rel=1e-5)
@@ -57,15 +57,16 @@ def test_two_workers_equal_one(data, tmp_path):
 
 def test_a_signal_to_one_worker_stops_both(data, tmp_path):
     workdir = tmp_path / "run"
-    changes = {**runs.NO_DROPOUT, "train.num_steps": 100_000}
-    with two_workers(runs.command(data, workdir, changes)) as processes:
-        runs.wait_for(lambda: runs.last_step(workdir) >= 10, processes[0])
+    changes = {**tiny_runs.NO_DROPOUT, "train.num_steps": 100_000}
+    with two_workers(tiny_runs.command(data, workdir, changes)) as processes:
+        tiny_runs.wait_for(lambda: tiny_runs.last_step(workdir) >= 10, processes[0])
         processes[1].send_signal(signal.SIGTERM)
         chief, _ = finish(processes, 128 + signal.SIGTERM)
-    step = int(runs.latest(workdir).rsplit("-", 1)[1])
+    step = int(tiny_runs.latest(workdir).rsplit("-", 1)[1])
     assert f"Stopped by SIGTERM at step {step}, saved." in chief
     end = step + 5
-    with two_workers(runs.command(data, workdir, changes, {"train.num_steps": end})) as processes:
+    again = tiny_runs.command(data, workdir, changes, {"train.num_steps": end})
+    with two_workers(again) as processes:
         chief, _ = finish(processes)
     assert f"Continuing at step {step} of {end}" in chief
-    assert runs.last_step(workdir) == end
+    assert tiny_runs.last_step(workdir) == end

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-import runs
+import tiny_runs
 
 NAMES = {"masked_lm_loss", "masked_lm_accuracy", "sampled_masked_lm_accuracy", "disc_loss",
          "disc_accuracy", "disc_precision", "disc_recall", "disc_auc"}
@@ -17,26 +17,26 @@ def packed(tmp_path_factory, tiny_vocab_file):
     documents = [f"the model {number} of the network\nis trained on words and tokens {number}"
                  for number in range(300)]
     (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n")
-    runs.run([sys.executable, "-m", "pipelines.build_dataset", f"--input={folder}/corpus.txt",
+    tiny_runs.run([sys.executable, "-m", "pipelines.build_dataset", f"--input={folder}/corpus.txt",
               f"--vocab={tiny_vocab_file}", f"--output_dir={folder}/shards", "--seq_length=48",
               "--eval_fraction=0.1", "--packing=documents", "--num_workers=1"])
     return folder / "shards"
 
 
 def fields(**more):
-    return runs.TINY | {"model.max_positions": 48, "train.num_steps": 30,
+    return tiny_runs.TINY | {"model.max_positions": 48, "train.num_steps": 30,
                         "train.eval_steps": 15} | more
 
 
 def test_packed_shards_train_and_evaluate(packed, tmp_path):
     workdir = tmp_path / "run"
-    runs.run(runs.command(str(packed), workdir, fields()))
-    lines = runs.metrics(workdir)
+    tiny_runs.run(tiny_runs.command(str(packed), workdir, fields()))
+    lines = tiny_runs.metrics(workdir)
     assert [line["step"] for line in lines if line["split"] == "eval"] == [15, 30]
     losses = [line["masked_lm_loss"] for line in lines if line["split"] == "train"]
     assert losses[-1] < losses[0] - 0.2  # it learns
 
-    printed = runs.run([sys.executable, "-m", "electra_tf.evaluate", f"--workdir={workdir}",
+    printed = tiny_runs.run([sys.executable, "-m", "electra_tf.evaluate", f"--workdir={workdir}",
                         "--random_words"]).stdout
     metrics = json.loads((workdir / "eval.json").read_text())
     held_out = json.loads((packed / "dataset.json").read_text())["splits"]["eval"]
@@ -52,7 +52,7 @@ def test_packed_shards_train_and_evaluate(packed, tmp_path):
 
 def test_the_baseline_trains(packed, tmp_path):
     workdir = tmp_path / "run"
-    runs.run(runs.command(str(packed), workdir, fields(), {"objective.name": "mlm"}))
-    losses = [line["masked_lm_loss"] for line in runs.metrics(workdir, "train")]
+    tiny_runs.run(tiny_runs.command(str(packed), workdir, fields(), {"objective.name": "mlm"}))
+    losses = [line["masked_lm_loss"] for line in tiny_runs.metrics(workdir, "train")]
     assert losses[-1] < losses[0] - 0.2
-    assert "disc_loss" not in runs.metrics(workdir, "train")[0]
+    assert "disc_loss" not in tiny_runs.metrics(workdir, "train")[0]

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.integration.runs import ROOT, TIME_LIMIT
+from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow
 NUM_STEPS = 30

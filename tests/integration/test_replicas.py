@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-import runs
 import tensorflow as tf
+import tiny_runs
 
 TWO = {"runtime.strategy": "mirrored"}
 ACCUMULATED = {"train.accumulation_steps": 2}
-EVALUATED = {**runs.NO_DROPOUT, "train.eval_steps": 10}
+EVALUATED = {**tiny_runs.NO_DROPOUT, "train.eval_steps": 10}
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +20,17 @@ def finished(data, tmp_path_factory):
     `owing` was stopped in its last evaluation: the next start makes up for it.
     """
     root = tmp_path_factory.mktemp("replicas")
-    first = runs.together(
+    first = tiny_runs.together(
         data, (root / "one", EVALUATED), (root / "two", EVALUATED, TWO),
         (root / "accumulated", EVALUATED, ACCUMULATED))
     for name in ("to_two", "to_accumulated"):
-        runs.rewind(root / "one", root / name, 10)
+        tiny_runs.rewind(root / "one", root / name, 10)
     shutil.copytree(root / "one", root / "owing")
-    lines = [line for line in runs.metrics(root / "one")
+    lines = [line for line in tiny_runs.metrics(root / "one")
              if (line["step"], line["split"]) != (20, "eval")]
     (root / "owing" / "metrics.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in lines))
-    second = runs.together(
+    second = tiny_runs.together(
         data, (root / "to_two", EVALUATED, TWO),
         (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED), (root / "owing", EVALUATED, TWO))
     names = ("one", "two", "accumulated", "to_two", "to_accumulated", "owing")
@@ -42,9 +42,9 @@ def finished(data, tmp_path_factory):
 def test_equal_to_rounding(finished, name):
     root, seen = finished
     assert seen[name]["error"] is None
-    expected = runs.saved(f"{root}/one/checkpoints/ckpt-20")
-    start = runs.saved(f"{root}/one/checkpoints/ckpt-5")
-    got = runs.saved(f"{root}/{name}/checkpoints/ckpt-20")
+    expected = tiny_runs.saved(f"{root}/one/checkpoints/ckpt-20")
+    start = tiny_runs.saved(f"{root}/one/checkpoints/ckpt-5")
+    got = tiny_runs.saved(f"{root}/{name}/checkpoints/ckpt-20")
     assert got.keys() == expected.keys()
     for variable, value in expected.items():
         np.testing.assert_allclose(got[variable], value, rtol=1e-5, atol=1e-6, err_msg=variable)
@@ -52,7 +52,7 @@ def test_equal_to_rounding(finished, name):
                 if variable.startswith("weights/"))
     assert moved > 1e-2  # the tolerance is small against what training changes
 
-    lines, others = runs.metrics(root / "one"), runs.metrics(root / name)
+    lines, others = tiny_runs.metrics(root / "one"), tiny_runs.metrics(root / name)
     assert [(line["step"], line["split"]) for line in lines] == [
         (5, "train"), (10, "train"), (10, "eval"), (15, "train"), (20, "train"), (20, "eval")]
     for line, other in zip(lines, others, strict=True):
@@ -88,4 +88,4 @@ def test_metrics_have_the_names_of_the_evaluation(finished):
     names = {"step", "split", "loss", "masked_lm_loss", "masked_lm_accuracy",
              "sampled_masked_lm_accuracy", "disc_loss", "disc_accuracy", "disc_precision",
              "disc_recall", "disc_auc", "learning_rate", "tokens_per_second"}
-    assert all(line.keys() == names for line in runs.metrics(finished[0] / "one"))
+    assert all(line.keys() == names for line in tiny_runs.metrics(finished[0] / "one"))

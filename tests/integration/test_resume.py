@@ -8,13 +8,13 @@ import signal
 
 import numpy as np
 import pytest
-import runs
+import tiny_runs
 
 MANY = {"train.num_steps": 100_000, "train.log_steps": 2, "train.checkpoint_steps": 6}
 
 
 def steps(workdir) -> list[int]:
-    return [line["step"] for line in runs.metrics(workdir, "train")]
+    return [line["step"] for line in tiny_runs.metrics(workdir, "train")]
 
 
 def files(workdir) -> set[str]:
@@ -23,7 +23,7 @@ def files(workdir) -> set[str]:
 
 def equal(path, other) -> None:
     """Fails unless two checkpoints hold the same bits."""
-    values, others = runs.saved(path), runs.saved(other)
+    values, others = tiny_runs.saved(path), tiny_runs.saved(other)
     assert values.keys() == others.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(value, others[name], err_msg=name)
@@ -31,11 +31,11 @@ def equal(path, other) -> None:
 
 def test_stopped_damaged_and_continued(data, tmp_path):
     workdir = tmp_path / "run"
-    with runs.start(runs.command(data, workdir, MANY)) as process:
-        runs.wait_for(lambda: runs.last_step(workdir) >= 14, process)
+    with tiny_runs.start(tiny_runs.command(data, workdir, MANY)) as process:
+        tiny_runs.wait_for(lambda: tiny_runs.last_step(workdir) >= 14, process)
         process.send_signal(signal.SIGTERM)
-        stopped = runs.finish(process, 128 + signal.SIGTERM)
-    path = pathlib.Path(runs.latest(workdir))
+        stopped = tiny_runs.finish(process, 128 + signal.SIGTERM)
+    path = pathlib.Path(tiny_runs.latest(workdir))
     step = int(path.name.split("-")[1])
     assert f"Stopped by SIGTERM at step {step}, saved. The same command" in stopped.stderr
     assert len(stopped.stderr.splitlines()) == 2 + len(steps(workdir)) + 1, stopped.stderr
@@ -52,21 +52,21 @@ def test_stopped_damaged_and_continued(data, tmp_path):
         file.write(json.dumps({"step": step + 2, "split": "train"}) + '\n{"step": 77')
 
     end = step + 5
-    command = runs.command(data, workdir, MANY, {"train.num_steps": end})
-    continued = runs.run(command).stderr
+    command = tiny_runs.command(data, workdir, MANY, {"train.num_steps": end})
+    continued = tiny_runs.run(command).stderr
     former = step - 1 - (step - 1) % 6  # the newest of every sixth before the damaged one
     assert f"{path} cannot be read, trying the one before it" in continued
     assert f"Continuing at step {former} of {end}" in continued
     assert "continuing with another config.train.num_steps" in continued
     assert steps(workdir) == [*range(2, end, 2), end]
-    assert pathlib.Path(runs.latest(workdir)).name == f"ckpt-{end}"
+    assert pathlib.Path(tiny_runs.latest(workdir)).name == f"ckpt-{end}"
     assert not [name for name in files(workdir) if name.startswith(("ckpt-99", "checkpoint.tmp"))]
     assert not [name for name in files(workdir) if name.endswith("_temp")]
 
     before = (workdir / "metrics.jsonl").read_bytes(), files(workdir)
-    again = runs.run(command).stderr
+    again = tiny_runs.run(command).stderr
     assert again == f"Nothing to train: the run is at step {end} of {end}.\n"
-    refused = runs.run([*command, "--config.model.hidden_size=64"], code=1).stderr
+    refused = tiny_runs.run([*command, "--config.model.hidden_size=64"], code=1).stderr
     assert refused == ("error: A run must keep its networks: config.model.hidden_size was 32 in "
                        f"{workdir}. Received: 64. Take another --workdir.\n")
     assert ((workdir / "metrics.jsonl").read_bytes(), files(workdir)) == before
@@ -78,21 +78,21 @@ def test_killed_three_times_is_never_interrupted(data, tmp_path):
     changes = {"runtime.deterministic": "true", "train.num_steps": 150, "train.log_steps": 3,
                "train.checkpoint_steps": 9, "train.eval_steps": 50}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    runs.run(runs.command(data, whole, changes))
-    command, seed = runs.command(data, killed, changes), random.randrange(1000)
+    tiny_runs.run(tiny_runs.command(data, whole, changes))
+    command, seed = tiny_runs.command(data, killed, changes), random.randrange(1000)
     print("kills drawn with seed", seed)
     draw = random.Random(seed)
     for low in (1, 40, 80):
-        with runs.start(command) as process:
+        with tiny_runs.start(command) as process:
             target = low + draw.randrange(40)
-            runs.wait_for(lambda target=target: runs.last_step(killed) >= target, process)
+            tiny_runs.wait_for(lambda target=target: tiny_runs.last_step(killed) >= target, process)
             process.kill()
             process.communicate()
-        print(f"killed after step {target}, at step {runs.last_step(killed)}")
-    runs.run(command)
+        print(f"killed after step {target}, at step {tiny_runs.last_step(killed)}")
+    tiny_runs.run(command)
     equal(f"{whole}/checkpoints/ckpt-150", f"{killed}/checkpoints/ckpt-150")
     assert files(killed) == files(whole)
-    lines, others = runs.metrics(whole), runs.metrics(killed)
+    lines, others = tiny_runs.metrics(whole), tiny_runs.metrics(killed)
     assert [(line["step"], line["split"]) for line in lines] == [
         (line["step"], line["split"]) for line in others]
     for line, other in zip(lines, others, strict=True):
