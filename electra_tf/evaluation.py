@@ -40,6 +40,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     config.data.dir = data_dir or config.data.dir
     config.data.vocab_file = os.path.join(workdir, "vocab.txt")
     config.train.eval_batches = 0
+    config.runtime.strategy = "auto"  # of this machine, which may not be the one that trained
     runtime = strategy.start(config.runtime, config.train.seed)
     task = PretrainingTask(config)
     with runtime.strategy.scope():
