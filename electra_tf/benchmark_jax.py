@@ -22,9 +22,8 @@ def measure(config: Config, seq_length: int, seconds: float) -> dict:
     objective = build_objective(config, synthetic.vocabulary(config))
     model = objective.new_model(config.train.seed, config.runtime.precision)
     variables = model.trainable_variables
-    layers = {"generator": config.generator_model().num_layers,
-              "discriminator": config.model.num_layers, "encoder": config.model.num_layers}
-    optimizer = optimization.build_optimizer(config.optimizer, config.train.num_steps, layers)
+    optimizer = optimization.build_optimizer(config.optimizer, config.train.num_steps,
+                                             config.num_layers())
     batch = {name: jnp.asarray(value)
              for name, value in synthetic.batch(config, seq_length).items()}
     gradient = loss_and_gradients(objective, model, config)

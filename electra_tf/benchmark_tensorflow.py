@@ -65,9 +65,7 @@ def measure(config: Config, seq_length: int, seconds: float) -> dict:
 
 def _loops(objective, config, runtime, seq_length):
     """Returns ({variant: HostLoop}, batches); the variants share model and state."""
-    layers = {"generator": config.generator_model().num_layers,
-              "discriminator": config.model.num_layers, "encoder": config.model.num_layers}
-    optimizer = build_optimizer(config.optimizer, config.train.num_steps, layers)
+    optimizer = build_optimizer(config.optimizer, config.train.num_steps, config.num_layers())
     with runtime.strategy.scope():
         model = objective.new_model(config.train.seed, runtime.precision)
         state = TrainState(model, optimizer, runtime.precision)

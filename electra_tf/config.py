@@ -189,6 +189,11 @@ class Config:
             num_heads=fractions.num_heads or max(1, hidden // 64),
             intermediate_size=4 * hidden)
 
+    def num_layers(self) -> dict[str, int]:
+        """Depth of each network by its name in variable paths, for layer-wise decay."""
+        return {"encoder": self.model.num_layers, "discriminator": self.model.num_layers,
+                "generator": self.generator_model().num_layers}
+
     def to_json(self) -> str:
         """The whole config as indented JSON, one section per key."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

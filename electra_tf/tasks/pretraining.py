@@ -52,9 +52,7 @@ class PretrainingTask:
 
     def num_layers(self) -> dict[str, int]:
         """Depth of each network by its name in variable paths."""
-        model = self.config.model.num_layers
-        return {"encoder": model, "discriminator": model,
-                "generator": self.config.generator_model().num_layers}
+        return self.config.num_layers()
 
     def train_batches(self, start_step: int, rows: tuple[int, int], rows_per_batch: int):
         """Endless data set of int32 [rows_per_batch, L] features; see `dataset.train_batches`."""
