@@ -8,11 +8,10 @@ import importlib
 
 __version__ = "0.1.0"
 
-__version__ = "0.1.0"
-
 _EXPORTS = {
     "Tokenizer": "electra_tf.text.wordpiece",
     "Vocabulary": "electra_tf.text.vocabulary",
+    "load": "electra_tf.train.model_directory",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -14,6 +14,7 @@ SHARING = ("all", "embeddings", "token_embeddings", "none")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 XLA = ("auto", "true", "false")
+INIT_SCHEDULES = ("restart", "continue")
 
 
 @dataclasses.dataclass
@@ -53,6 +54,8 @@ class GeneratorConfig:
     hidden_fraction: float = 0.25
     layer_fraction: float = 1.0
     num_heads: int = 0  # 0: max(1, hidden // 64), as in the original
+    intermediate_size: int = 0  # 0: 4 x hidden, as in the original
+    embedding_size: int = 0  # of its own tables (sharing=none); 0: hidden, as in the original
 
 
 @dataclasses.dataclass
@@ -123,6 +126,8 @@ class Config:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
+    init_from: str = ""  # model directory or run whose weights (and sizes) this run starts with
+    init_schedule: str = "restart"  # restart at step 0, or continue at the step of init_from
 
     def validate(self) -> "Config":
         """Returns the config itself; raises ValueError that names the field, value and rule."""
@@ -133,6 +138,7 @@ class Config:
         _one_of("config.runtime.strategy", self.runtime.strategy, STRATEGIES)
         _one_of("config.runtime.precision", self.runtime.precision, PRECISIONS)
         _one_of("config.runtime.xla", self.runtime.xla, XLA)
+        _one_of("config.init_schedule", self.init_schedule, INIT_SCHEDULES)
         for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size",
                      "embedding_size", "max_positions", "type_vocab_size"):
             _at_least(f"config.model.{name}", getattr(model, name), 1)
@@ -170,7 +176,26 @@ class Config:
                     "config.generator.hidden_fraction and .layer_fraction must be 1 and "
                     "config.generator.num_heads must be config.model.num_heads. Received: "
                     f"{self.generator}")
+            if self.generator.embedding_size and model.sharing != "none":
+                raise ValueError(
+                    "config.generator.embedding_size must be 0 where the generator has no tables "
+                    f"of its own (config.model.sharing={model.sharing}). Received: "
+                    f"{self.generator.embedding_size}")
         return self
+
+    def take_networks(self, other: "Config", generator: bool = True) -> None:
+        """Makes the networks those of another config; dropout and initial weights stay.
+
+        Args:
+            other: a validated config.
+            generator: whether the generator and what it shares, too.
+        """
+        own = {name: getattr(self.model, name)
+               for name in ("hidden_dropout", "attention_dropout", "initializer_range")}
+        own |= {} if generator else {"sharing": self.model.sharing}
+        self.model = dataclasses.replace(other.model, **own)
+        if generator:
+            self.generator = dataclasses.replace(other.generator)
 
     def generator_model(self) -> ModelConfig:
         """The generator's dimensions, by the original's rules (heads of size 64, FFN 4 x hidden).
@@ -182,12 +207,15 @@ class Config:
                 and fractions.hidden_fraction == fractions.layer_fraction == 1.0):
             return self.model
         hidden = max(1, round(self.model.hidden_size * fractions.hidden_fraction))
+        own_tables = self.model.sharing == "none"
         return dataclasses.replace(
             self.model,
             hidden_size=hidden,
             num_layers=max(1, round(self.model.num_layers * fractions.layer_fraction)),
             num_heads=fractions.num_heads or max(1, hidden // 64),
-            intermediate_size=4 * hidden)
+            intermediate_size=fractions.intermediate_size or 4 * hidden,
+            embedding_size=((fractions.embedding_size or hidden) if own_tables
+                            else self.model.embedding_size))
 
     def num_layers(self) -> dict[str, int]:
         """Depth of each network by its name in variable paths, for layer-wise decay."""
@@ -195,7 +223,7 @@ class Config:
                 "generator": self.generator_model().num_layers}
 
     def to_json(self) -> str:
-        """The whole config as indented JSON, one section per key."""
+        """The whole config as indented JSON, one key per section or top-level field."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -206,6 +234,9 @@ class Config:
             target = getattr(config, section, None)
             if target is None:
                 raise ValueError(f"config.json has an unknown section. Received: {section!r}")
+            if not dataclasses.is_dataclass(target):
+                setattr(config, section, values)
+                continue
             for name, value in values.items():
                 if not hasattr(target, name):
                     raise ValueError(f"config.json has an unknown field. Received: "
@@ -221,8 +252,9 @@ def load(directory: str) -> Config:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except FileNotFoundError:
-        raise ValueError(f"A workdir must contain config.json, which `python -m "
-                         f"electra_tf.pretrain` writes. Received: {directory}") from None
+        raise ValueError(f"A run or model directory must contain config.json, which `python -m "
+                         f"electra_tf.pretrain` and `python -m electra_tf.convert` write. "
+                         f"Received: {directory}") from None
     return Config.from_json(text)
 
 

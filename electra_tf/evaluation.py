@@ -12,7 +12,7 @@ from electra_tf import features
 from electra_tf.data import dataset
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
-from electra_tf.train.checkpoint import restore_weights
+from electra_tf.train.checkpoint import SavedWeights
 from electra_tf.train.evaluation import Evaluator
 from electra_tf.train.log import json_safe
 
@@ -22,7 +22,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     """Evaluates the newest checkpoint and writes `workdir`/eval.json.
 
     Args:
-        workdir: a run of `electra_tf.pretrain`.
+        workdir: a run of `electra_tf.pretrain`, or a converted model (with `data_dir`).
         data_dir: another data set than the run's, with the same vocabulary.
         split: which part of it.
         random_words: also report what puts the metrics in perspective: `disc_auc_corpus` and
@@ -46,7 +46,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     with runtime.strategy.scope():
         model = task.new_model(config.train.seed, runtime.precision)
     weights = {variable.path: variable.value for variable in model.trainable_variables}
-    step = restore_weights(os.path.join(workdir, "checkpoints"), weights)
+    step = SavedWeights(os.path.join(workdir, "checkpoints")).assign(weights)
 
     replacements = task.random_replacements if random_words else ()
 

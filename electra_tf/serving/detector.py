@@ -11,7 +11,7 @@ import tensorflow as tf
 from electra_tf import config as configuration
 from electra_tf.models.electra import Electra
 from electra_tf.text.wordpiece import Tokenizer
-from electra_tf.train.checkpoint import restore_weights
+from electra_tf.train.checkpoint import SavedWeights
 
 SHORTEST = 3  # [CLS], one token, [SEP]
 
@@ -23,7 +23,7 @@ class ReplacedTokenDetector(tf.Module):
     empty text is [CLS] [SEP], an empty batch gives empty tensors, a longer text is cut.
 
     Args:
-        model: an `Electra` in float32.
+        model: an `Electra` in float32, without its generator.
         tokenizer: of the vocabulary the model was trained with.
         max_seq_length: tokens of the longest text, [CLS] and [SEP] included.
     """
@@ -54,8 +54,7 @@ class ReplacedTokenDetector(tf.Module):
         def detect_replaced_ids(input_ids, input_mask, segment_ids):
             return {"logits": logits_of(input_ids, input_mask, segment_ids)}
 
-        self.weights = [variable.value for layer in (model.discriminator, model.discriminator_head)
-                        for variable in layer.trainable_variables]
+        self.weights = [variable.value for variable in model.trainable_variables]
         self.detect_replaced = tf.function(
             detect_replaced, autograph=False,
             input_signature=[tf.TensorSpec([None], tf.string, "text")])
@@ -86,7 +85,8 @@ def load_detector(workdir: str, max_seq_length: int | None = None) -> ReplacedTo
     """The newest checkpoint of a pre-training run as a serving graph.
 
     Args:
-        workdir: with config.json, vocab.txt, checkpoints/.
+        workdir: of a pre-training run, or a model directory: config.json, vocab.txt,
+            checkpoints/.
         max_seq_length: tokens of the longest text; None: as many as the model has positions.
 
     Raises:
@@ -104,12 +104,10 @@ def load_detector(workdir: str, max_seq_length: int | None = None) -> ReplacedTo
                          f"{longest}. Received: {length}")
     tokenizer = Tokenizer(os.path.join(workdir, "vocab.txt"), config.data.lower_case,
                           config.data.strip_accents)
-    model = Electra(config, dtype="float32")
+    model = Electra(config, parts=["discriminator_head"], dtype="float32")
     detector = ReplacedTokenDetector(model, tokenizer, length)
-    restore_weights(os.path.join(workdir, "checkpoints"),
-                    {variable.path: variable.value
-                     for layer in (model.discriminator, model.discriminator_head)
-                     for variable in layer.trainable_variables})
+    SavedWeights(os.path.join(workdir, "checkpoints")).assign(
+        {variable.path: variable.value for variable in model.trainable_variables})
     return detector
 
 

@@ -11,6 +11,7 @@ import os
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from electra_tf.text.framing import frame
 from electra_tf.text.vocabulary import UNK, Vocabulary
 
 # BERT's reference gives [UNK] for a longer word.
@@ -110,6 +111,22 @@ class Tokenizer(tf.Module):
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Ids of each text, without [CLS] and [SEP]; one call for many texts is fastest."""
         return self.ids_of_lines(texts).to_list() if texts else []
+
+    def batch(self, texts, pairs=None, max_seq_length: int = 512) -> dict[str, tf.Tensor]:
+        """What a model reads: `[CLS] text [SEP]`, or with pairs `[CLS] text [SEP] pair [SEP]`.
+
+        Args:
+          texts, pairs: lists of strings or string tensors, [B]; in graph, too.
+          max_seq_length: longer rows are cut to so many tokens, see `framing.frame`.
+
+        Returns:
+          `input_ids`, `input_mask`, `segment_ids`, int32 [B, L] with L of the longest row.
+        """
+        first, second = (
+            None if part is None else self.ids(tf.convert_to_tensor(part, tf.string))
+            for part in (texts, pairs)
+        )
+        return frame(first, second, self.vocabulary, max_seq_length)
 
     def ids_of_lines(self, texts: list[str | bytes]) -> tf.RaggedTensor:
         """As `ids`, from Python strings through one traced function: int32 [B, None]."""

@@ -16,8 +16,7 @@ def training_flops_per_token(config: Config, seq_length: int) -> float:
         head = model.embedding_size * (model.hidden_size + model.vocab_size)
         return 6.0 * (_encoder(model, seq_length) + masked_share * head)
     generator = config.generator_model()
-    size = generator.hidden_size if model.sharing == "none" else model.embedding_size
-    head = size * (generator.hidden_size + model.vocab_size)
+    head = generator.embedding_size * (generator.hidden_size + model.vocab_size)
     return 6.0 * (_encoder(model, seq_length) + _encoder(generator, seq_length)
                   + masked_share * head + model.hidden_size * (model.hidden_size + 1))
 

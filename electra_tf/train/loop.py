@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -29,12 +30,15 @@ class Trainer:
         config: the experiment.
         workdir: receives checkpoints/, metrics.jsonl, tensorboard/, all of it in `run`.
         runtime: devices.
+        initialize: called with the TrainState when there is no checkpoint yet, to start from
+            other values than the fresh ones; such a run is evaluated before its first step.
 
     Raises:
         ValueError: the batch cannot be split evenly over devices and micro-batches.
     """
 
-    def __init__(self, task, config: Config, workdir: str, runtime: Runtime):
+    def __init__(self, task, config: Config, workdir: str, runtime: Runtime,
+                 initialize: Callable[[TrainState], None] | None = None):
         settings = config.train
         if settings.batch_size % (runtime.num_replicas * settings.accumulation_steps):
             raise ValueError(
@@ -49,7 +53,7 @@ class Trainer:
             self._state = TrainState(model, self._optimizer, runtime.precision)
         self._checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), self._state,
                                         settings.keep_checkpoints, runtime.is_chief)
-        self._step = 0
+        self._initialize, self._step = initialize, 0
         self._run_steps = HostLoop(TrainStep(task, model, self._optimizer, self._state, runtime,
                                              settings, config.optimizer.clip_norm))
         self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
@@ -62,12 +66,15 @@ class Trainer:
             FloatingPointError: a loss or gradient was not finite; names step and saved batch.
             Interrupted: a signal asked the run to stop; the same command continues it.
         """
-        self._step, end = self._checkpoints.restore_latest(), self._settings.num_steps
+        from_elsewhere = self._start()
+        self._step, end = int(self._state.step.numpy()), self._settings.num_steps
         self._log = MetricsLog(self._workdir, self._step, self._runtime.is_chief)
         self._stop = StopSignals(self._runtime)
         try:
-            if self._evaluates_now() and not self._log.had(self._step, "eval"):
-                self._evaluate_held_out()  # the former process was stopped before it could
+            # What the former process was stopped before it could do, or what the run begins with.
+            due = self._evaluates_now() or (from_elsewhere and self._settings.eval_steps)
+            if due and not self._log.had(self._step, "eval"):
+                self._evaluate_held_out()
             if self._step < end:
                 verb = "Continuing" if self._step else "Starting"
                 self._progress.message(f"{verb} at step {self._step} of {end}: {self._runtime}.")
@@ -81,6 +88,14 @@ class Trainer:
             self._log.close()
             self._progress.close()
         return self._step
+
+    def _start(self):
+        """Restores or initialises the state; returns whether it comes from another model."""
+        restored = self._checkpoints.restore_latest() is not None
+        if restored or self._initialize is None:
+            return False
+        self._initialize(self._state)
+        return True
 
     def _train(self):
         settings = self._settings

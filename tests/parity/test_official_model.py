@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from electra_tf.config import Config
-from electra_tf.convert import google
+from electra_tf.conversion import google
 from electra_tf.models.electra import Electra
 from electra_tf.objectives import build_objective
 

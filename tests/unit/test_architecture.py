@@ -1,6 +1,7 @@
 """The floors of the library: imports only go down, and models know no TensorFlow.
 
-0 config, features · 1 text, models · 2 data, objectives · 3 tasks, train · 4 convert, serving ·
+0 config, features · 1 text, models · 2 data, objectives · 3 tasks, train · 4 conversion, serving
+·
 5 tfx, entry points (the other modules of electra_tf), export, pipelines.
 """
 
@@ -15,7 +16,7 @@ FLOORS = {
     "text": 1, "models": 1,
     "data": 2, "objectives": 2,
     "tasks": 3, "train": 3,
-    "convert": 4, "serving": 4,
+    "conversion": 4, "serving": 4,
 }  # fmt: skip
 TOP = 5
 CODE = ("electra_tf", "pipelines", "export", "configs", "tests")
