@@ -48,9 +48,8 @@ def convert(source: str, source_format: str, output: str, output_format: str, *,
                                       allow_pickle=allow_pickle, say=say)
     else:
         pretrained = model_directory.read(source)
-        if encoder_only:
-            pretrained.weights = {path: value for path, value in pretrained.weights.items()
-                                  if path.startswith(("embeddings/", "discriminator/"))}
+    if encoder_only:
+        pretrained = pretrained.encoder_only()
     if vocab is not None:
         pretrained.tokens = Vocabulary.from_file(vocab).tokens
     if lower_case is not None:

@@ -10,7 +10,6 @@ from electra_tf.models.encoder import Embeddings, Encoder
 from electra_tf.models.heads import MaskedLMHead, ReplacedTokenHead
 from electra_tf.models.initialization import initialize
 
-
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
 
 

@@ -51,6 +51,15 @@ class Pretrained:
             check_vocabulary(self.tokens, self.config.model.vocab_size, source)
         return self
 
+    def encoder_only(self) -> "Pretrained":
+        """Without generator and heads; the encoder of a masked language model becomes one, too."""
+        weights = {path.replace("encoder/", "discriminator/", 1): value
+                   for path, value in self.weights.items()
+                   if path.startswith(("embeddings/", "discriminator/", "encoder/"))}
+        config = Config.from_json(self.config.to_json())
+        config.objective.name = "electra"
+        return Pretrained(config, weights, self.tokens, self.step)
+
     def summary(self) -> str:
         """What it is, in one line."""
         model, scopes = self.config.model, {path.split("/")[0] for path in self.weights}

@@ -81,20 +81,13 @@ def answers(serving, tmp_path_factory):
 
 
 def test_probabilities_are_the_keras_models(workdir, answers):
-    from electra_tf import config as configuration
-    from electra_tf.models.electra import new_electra
-    from electra_tf.text.wordpiece import Tokenizer
-    from electra_tf.train.checkpoint import restore_weights
+    import electra_tf
 
-    config = configuration.load(str(workdir))
-    model = new_electra(config, seed=2)
-    restore_weights(str(workdir / "checkpoints"),
-                    {variable.path: variable.value for variable in model.trainable_variables})
-    tokenizer = Tokenizer(workdir / "vocab.txt")
-    vocabulary = tokenizer.vocabulary
+    model = electra_tf.load(str(workdir))
+    vocabulary, longest = model.tokenizer.vocabulary, model.config.model.max_positions
     seen = []
-    for row, ids in enumerate(tokenizer.tokenize(TEXTS)):
-        ids = [vocabulary.cls_id, *ids[:config.model.max_positions - 2], vocabulary.sep_id]
+    for row, ids in enumerate(model.tokenizer.tokenize(TEXTS)):
+        ids = [vocabulary.cls_id, *ids[:longest - 2], vocabulary.sep_id]
         one = np.array([ids], np.int32)
         logits = np.asarray(model({"input_ids": one, "input_mask": np.ones_like(one),
                                    "segment_ids": np.zeros_like(one)}))[0]
@@ -109,7 +102,7 @@ def test_probabilities_are_the_keras_models(workdir, answers):
         assert not answers["replaced_probability"][row, length:].any()
         seen.extend(expected)
     assert np.std(seen) > 0.01  # the comparison means something
-    assert answers["mask"].shape[1] == config.model.max_positions  # the longest text was cut
+    assert answers["mask"].shape[1] == longest  # the longest text was cut
 
 
 def test_tokens_and_offsets_name_words_of_the_text(answers):

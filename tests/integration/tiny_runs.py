@@ -225,8 +225,8 @@ def _run_all(runs):
         seen = {"traces": 0, "tokens": [], "error": None}
         config = electra_small.get_config()
         for name, value in fields.items():
-            section, field = name.split(".")
-            setattr(getattr(config, section), field, value)
+            *section, field = name.split(".")
+            setattr(getattr(config, *section) if section else config, field, value)
         try:
             pretraining.pretrain(config, workdir)
         except (FloatingPointError, ValueError) as error:
