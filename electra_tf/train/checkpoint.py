@@ -11,7 +11,7 @@ from absl import logging
 from electra_tf.train.state import TrainState
 
 # What TensorFlow makes of a cut-off file.
-_UNREADABLE = (tf.errors.OpError, IndexError, RuntimeError)
+UNREADABLE = (tf.errors.OpError, IndexError, RuntimeError)
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _LISTED = 20  # names of one kind in an error
 
@@ -48,7 +48,7 @@ class Checkpoints:
         for path in reversed(listed or self._unlisted()):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 logging.warning("%s cannot be read, trying the one before it: %s", path, error)
                 continue
             except AssertionError:
@@ -151,7 +151,7 @@ class SavedWeights:
     def _guarded(self, function, *args):
         try:
             return function(*args)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise ValueError(f"A checkpoint must be complete and readable. Received: {self._path} "
                              f"({str(error).splitlines()[0]})") from None
 

@@ -1,36 +1,24 @@
 """Forward pass, losses and gradients against arrays made with the original code."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.config import Config
+import electra_tf
 from electra_tf.conversion import google
-from electra_tf.models.electra import Electra
 from electra_tf.objectives import build_objective
+from electra_tf.train import model_directory
 
 
 @pytest.fixture(scope="module")
-def reference(shared):
+def reference(shared, tmp_path_factory):
+    """The checkpoint, converted to a model directory and loaded from there."""
     folder = shared / "parity" / "official_small_style"
-    with open(folder / "config.json", encoding="utf-8") as file:
-        official = json.load(file)
-    config = Config()
-    sizes = official["model_hparam_overrides"]
-    config.model.vocab_size = official["vocab_size"]
-    config.model.hidden_size = sizes["hidden_size"]
-    config.model.intermediate_size = 4 * sizes["hidden_size"]
-    config.model.num_layers = sizes["num_hidden_layers"]
-    config.model.num_heads = sizes["num_attention_heads"]
-    config.model.embedding_size = official["embedding_size"]
-    config.generator.hidden_fraction = official["generator_hidden_size"]
-    config.generator.num_heads = official["generator_num_attention_heads"]
-    model = Electra(config.validate())
-    reader = tf.train.load_checkpoint(str(folder / "checkpoint"))
-    google.assign(model, reader.get_tensor)
-    return config, model, np.load(folder / "outputs.npz"), np.load(folder / "gradients.npz")
+    pretrained = google.read(str(folder / "checkpoint"), str(folder / "config.json"))
+    converted = str(tmp_path_factory.mktemp("converted") / "model")
+    model_directory.write(pretrained, converted)
+    model = electra_tf.load(converted)
+    return model.config, model, np.load(folder / "outputs.npz"), np.load(folder / "gradients.npz")
 
 
 def batch_of(outputs, ids="input_ids"):

@@ -1,0 +1,92 @@
+"""What a fine-tuning task is: files to features, a head with its loss, outputs to metrics.
+
+The loop, trials, resume and export know this interface only. A task is a subclass in a file of
+its own; `config.task` says which one, and with which fields of which files.
+"""
+
+import abc
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from electra_tf.config import ModelConfig
+from electra_tf.models.randomness import DropoutRandom
+from electra_tf.text.wordpiece import Tokenizer
+
+
+@dataclasses.dataclass
+class Encoded:
+    """Examples as model input; a long example may become several rows.
+
+    Attributes:
+        features: `input_ids`, `input_mask`, `segment_ids` int32 [N, L], and in training what the
+            loss needs, by the task's own names: [N, n] int32 or float32, always two axes.
+        rows: int32 [N], the example that each row belongs to; ascending.
+    """
+
+    features: dict[str, np.ndarray]
+    rows: np.ndarray
+
+
+class FinetuningTask(abc.ABC):
+    """One task, with its data in local files.
+
+    Attributes:
+        name: what results and prediction files are called.
+        splits: names of the splits there are, "train" first; those whose name starts with "test"
+            have no labels, all others are evaluated.
+        main_metric: of `score`, by which trials are compared; larger is better.
+    """
+
+    name: str
+    splits: tuple[str, ...]
+    main_metric: str
+
+    @abc.abstractmethod
+    def read(self, split: str) -> Any:
+        """The examples of a split, with a length.
+
+        Raises:
+            ValueError: a missing file or column, an unknown label, …: names file and line.
+        """
+
+    @abc.abstractmethod
+    def encode(self, examples: Any, tokenizer: Tokenizer, training: bool) -> Encoded:
+        """Tokenizes; `training` adds the loss's features and may leave out or double examples."""
+
+    @abc.abstractmethod
+    def new_head(self, config: ModelConfig, dtype: str | None) -> keras.layers.Layer:
+        """What sits on the encoder; a layer named "task", built."""
+
+    @abc.abstractmethod
+    def losses(self, head: keras.layers.Layer, hidden, batch: dict, rng: DropoutRandom | None
+               ) -> tuple[Any, Any]:
+        """Training loss; keras.ops only.
+
+        Args:
+            head: of `new_head`.
+            hidden: [B, L, H] encoder output in the compute dtype.
+            batch: rows of `Encoded.features`.
+            rng: dropout, or None for none.
+
+        Returns:
+            (loss, weight), float32 [B] each; the step's loss is sum(loss x weight) / sum(weight).
+        """
+
+    @abc.abstractmethod
+    def outputs(self, head: keras.layers.Layer, hidden, batch: dict) -> dict[str, Any]:
+        """What predictions are made of, float32 or int32 [B, …]; keras.ops only, no dropout."""
+
+    @abc.abstractmethod
+    def predict(self, examples: Any, encoded: Encoded, outputs: dict[str, np.ndarray]) -> Any:
+        """Predictions for examples, from `outputs` of all their rows, as NumPy arrays."""
+
+    @abc.abstractmethod
+    def score(self, examples: Any, predictions: Any) -> dict[str, float]:
+        """Metrics from 0 to 1 (correlations from -1), `main_metric` first."""
+
+    @abc.abstractmethod
+    def write(self, split: str, examples: Any, predictions: Any, directory: str) -> None:
+        """Writes the prediction files of a split, by the names that the field's servers ask for."""
