@@ -23,8 +23,9 @@ quickstart: .venv/.stamp  ## pre-train, evaluate, export and show a tiny ELECTRA
 test: .venv/.stamp  ## fast tests; more for pytest: make test PYTEST_ARGS='-k masking -x'
 	@.venv/bin/python -m pytest -rs -m "not slow" $(PYTEST_ARGS)
 
-test-slow: .venv/.stamp .venv-jax/.stamp  ## slow tests; makes .venv-jax, too
+test-slow: .venv/.stamp .venv-jax/.stamp .venv-interop/.stamp  ## slow tests; makes .venv-jax and .venv-interop
 	@ELECTRA_TF_JAX_PYTHON="$(CURDIR)/.venv-jax/bin/python" \
+	ELECTRA_TF_INTEROP_PYTHON="$(CURDIR)/.venv-interop/bin/python" \
 	    .venv/bin/python -m pytest -rs -m slow $(PYTEST_ARGS)
 
 lint: .venv/.stamp  ## ruff
@@ -35,7 +36,7 @@ pins: build/pins/bin/python  ## renew the requirements files from setup.py [CONS
 	@build/pins/bin/python .ci/pins.py $(if $(CONSTRAINTS),--constraints="$(CONSTRAINTS)")
 
 clean:  ## remove environments and caches; keeps runs/
-	rm -rf .venv .venv-jax build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-jax .venv-interop build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 clean-runs:  ## remove runs/: all checkpoints, shards and metrics in it
@@ -79,6 +80,10 @@ endef
 
 .venv-jax/.stamp: requirements-jax.txt
 	$(call environment,.venv-jax,requirements-jax.txt,requirements-jax.txt,0.7 GB,under a minute)
+	@touch $@
+
+.venv-interop/.stamp: requirements-interop.txt
+	$(call environment,.venv-interop,requirements-interop.txt,requirements-interop.txt,1.2 GB,under a minute)
 	@touch $@
 
 build/pins/bin/python:

@@ -44,6 +44,7 @@ setuptools.setup(
         "ml_collections>=1.1,<2",
         "numpy>=2.0,<3",
         "psutil>=6,<8",
+        "safetensors>=0.5,<1",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.9,<5",
@@ -54,6 +55,7 @@ setuptools.setup(
     extras_require={
         "dev": ["pytest>=9,<10", "ruff>=0.17,<0.18", "scikit-learn>=1.5,<2", "scipy>=1.14,<2"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "interop": ["transformers>=5,<6", "torch>=2.6,<3", "safetensors>=0.5,<1"],
         "jax": ["jax>=0.10,<0.11"],
         "tfx": ["tfx==1.21.*"],
     },

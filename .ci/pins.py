@@ -1,4 +1,4 @@
-"""Renews requirements.txt, requirements-dev.txt and requirements-jax.txt: `make pins`.
+"""Renews requirements.txt and requirements-{dev,jax,interop}.txt: `make pins`.
 
 pip resolves the ranges of setup.py without installing anything; the versions it picks become the
 pins. Run it with a pip of version 23 or later, from the root of the checkout:
@@ -18,6 +18,9 @@ import tempfile
 INSTALLERS = ["pip", "setuptools", "wheel"]
 # What `KERAS_BACKEND=jax python -m electra_tf.benchmark` and its tests need; no TensorFlow.
 JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "psutil", "tqdm", "pytest"]
+# What the tests of conversion to and from Hugging Face run in the other environment; no TensorFlow.
+# torch is held to one version: indexes differ in which versions have a build for CPUs alone.
+INTEROP = ["transformers>=5,<6", "torch==2.13.0", "safetensors", "tokenizers", "numpy", "pytest"]
 
 HEADER = """\
 # {what}
@@ -29,6 +32,8 @@ WHAT = {
     "requirements-dev.txt": "The runtime, plus what tests and lint need.",
     "requirements-jax.txt": "A second environment, without TensorFlow: the same models on Keras's "
     "JAX backend.",
+    "requirements-interop.txt": "A third environment, without TensorFlow: Hugging Face's "
+    "transformers on PyTorch.",
 }
 
 
@@ -46,6 +51,8 @@ def resolve(requirements: list[str], constraints: list[pathlib.Path]) -> dict[st
         re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower(): item["metadata"]["version"]
         for item in chosen
     }
+    # Which build of a version an index has, such as 2.13.0+cpu, is the index's affair.
+    pins = {name: version.split("+")[0] for name, version in pins.items()}
     pins.pop("electra-tf", None)
     return pins
 
@@ -67,6 +74,7 @@ def main() -> None:
     runtime = resolve([".", *INSTALLERS], constraints)
     dev = resolve([".[dev]", *INSTALLERS], constraints + pins_file(runtime))
     jax = resolve(JAX + INSTALLERS, pins_file(dev))
+    interop = resolve(INTEROP + INSTALLERS, pins_file(dev))
     write("requirements.txt", runtime)
     write(
         "requirements-dev.txt",
@@ -74,6 +82,7 @@ def main() -> None:
         include="requirements.txt",
     )
     write("requirements-jax.txt", jax)
+    write("requirements-interop.txt", interop)
 
 
 def pins_file(pins: dict[str, str]) -> list[pathlib.Path]:

@@ -33,7 +33,7 @@ def main(argv):
         from electra_tf import benchmark_jax as backend
     else:
         from electra_tf import benchmark_tensorflow as backend
-    from electra_tf.train.flops import training_flops_per_token
+    from electra_tf.objectives.flops import training_flops_per_token
 
     config = _CONFIG.value.validate()
     figures = backend.measure(config, _SEQ_LENGTH.value, _SECONDS.value)

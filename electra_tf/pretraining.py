@@ -41,7 +41,7 @@ def pretrain(config: Config, workdir: str) -> int:
         _compare(former, config, workdir)
     elif start is not None:
         start.check(task.vocab_file, config.train.num_steps)
-    trainer = Trainer(task, config, workdir, runtime, start)
+    trainer = Trainer(task, config.train, config.optimizer, workdir, runtime, start)
     if runtime.is_chief:  # writes only now that all has been checked
         _write_description(task, config, workdir)
     return trainer.run()

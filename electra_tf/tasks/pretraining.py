@@ -8,6 +8,7 @@ import tensorflow as tf
 from electra_tf.config import Config
 from electra_tf.data import dataset
 from electra_tf.objectives import build_objective
+from electra_tf.objectives.flops import training_flops_per_token
 from electra_tf.text.vocabulary import Vocabulary
 
 
@@ -40,6 +41,7 @@ class PretrainingTask:
                 f"{self.seq_length}. Received: {config.model.max_positions}")
         self.objective = build_objective(config, vocabulary)
         self.terms = self.objective.terms
+        self.flops_per_token = training_flops_per_token(config, self.seq_length)
 
     def new_model(self, seed: int, dtype: str):
         """Freshly initialised networks; call under the strategy's scope."""

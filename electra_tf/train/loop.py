@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from electra_tf.config import Config
+from electra_tf.config import OptimizerConfig, TrainConfig
 from electra_tf.train.checkpoint import Checkpoints
 from electra_tf.train.evaluation import Evaluator
-from electra_tf.train.flops import training_flops_per_token
 from electra_tf.train.host_loop import CALL_SECONDS, HostLoop, Sums
 from electra_tf.train.log import MetricsLog
 from electra_tf.train.optimizer import build_optimizer
@@ -27,7 +26,8 @@ class Trainer:
 
     Args:
         task: see `tasks/pretraining.py` for what a task gives.
-        config: the experiment.
+        settings: length and rhythm.
+        optimizer: of the weights.
         workdir: receives checkpoints/, metrics.jsonl, tensorboard/, all of it in `run`.
         runtime: devices.
         initialize: called with the TrainState when there is no checkpoint yet, to start from
@@ -37,17 +37,16 @@ class Trainer:
         ValueError: the batch cannot be split evenly over devices and micro-batches.
     """
 
-    def __init__(self, task, config: Config, workdir: str, runtime: Runtime,
-                 initialize: Callable[[TrainState], None] | None = None):
-        settings = config.train
+    def __init__(self, task, settings: TrainConfig, optimizer: OptimizerConfig, workdir: str,
+                 runtime: Runtime, initialize: Callable[[TrainState], None] | None = None):
         if settings.batch_size % (runtime.num_replicas * settings.accumulation_steps):
             raise ValueError(
                 f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
                 f"{runtime.num_replicas} x {settings.accumulation_steps}. "
                 f"Received: {settings.batch_size}")
-        self._task, self._config, self._settings = task, config, settings
+        self._task, self._settings = task, settings
         self._workdir, self._runtime = workdir, runtime
-        self._optimizer = build_optimizer(config.optimizer, settings.num_steps, task.num_layers())
+        self._optimizer = build_optimizer(optimizer, settings.num_steps, task.num_layers())
         with runtime.strategy.scope():
             model = task.new_model(settings.seed, runtime.precision)
             self._state = TrainState(model, self._optimizer, runtime.precision)
@@ -55,7 +54,7 @@ class Trainer:
                                         settings.keep_checkpoints, runtime.is_chief)
         self._initialize, self._step = initialize, 0
         self._run_steps = HostLoop(TrainStep(task, model, self._optimizer, self._state, runtime,
-                                             settings, config.optimizer.clip_norm))
+                                             settings, optimizer.clip_norm))
         self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
         self._progress = Progress(settings.num_steps, enabled=runtime.is_chief)
 
@@ -101,7 +100,7 @@ class Trainer:
         settings = self._settings
         tokens = settings.batch_size * self._task.seq_length
         peak = matmul_peak(self._runtime.precision) * self._runtime.num_replicas
-        flops = tokens * training_flops_per_token(self._config, self._task.seq_length)
+        flops = tokens * self._task.flops_per_token
         # The trainer keeps the iterator: to free it takes seconds, which a process that ends saves.
         self._iterator, clock, counts = iter(self._batches()), Clock(), Sums()
         self._progress.doing("tracing the step (about a minute) …")

@@ -30,7 +30,7 @@ def test_figures(tmp_path):
 def test_electra_small_needs_70_mflop_per_token():
     """Counted by hand from Table 6: encoders, head at 19 of 128 positions, discriminator head."""
     from electra_tf.config import Config
-    from electra_tf.train.flops import training_flops_per_token
+    from electra_tf.objectives.flops import training_flops_per_token
 
     config = Config()
     config.model.vocab_size = 30522

@@ -1,0 +1,59 @@
+"""Electras with random weights, large enough that no error of conversion could hide."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from electra_tf.config import Config
+from electra_tf.models.electra import variable_shapes
+from electra_tf.text.vocabulary import Vocabulary
+from electra_tf.train.model_directory import Pretrained
+
+# A generator's size for each way to share: other than the original's rules would make it, too.
+GENERATORS = {
+    "embeddings": {"hidden_fraction": 0.5, "layer_fraction": 2 / 3, "num_heads": 2,
+                   "intermediate_size": 56},
+    "token_embeddings": {"hidden_fraction": 1.0, "num_heads": 6},
+    "none": {"hidden_fraction": 1 / 3, "layer_fraction": 1 / 3, "embedding_size": 20},
+    "all": {"hidden_fraction": 1.0, "num_heads": 3},
+}
+
+
+def random_electra(vocab_file: pathlib.Path, sharing: str, objective: str = "electra",
+                   parts: tuple[str, ...] = ("generator_head/", "discriminator_head/")
+                   ) -> Pretrained:
+    """A model of unequal sizes, whose token table is longer than its vocabulary."""
+    tokens = Vocabulary.from_file(vocab_file).tokens
+    config = Config()
+    config.objective.name = objective
+    config.model = dataclasses.replace(
+        config.model, vocab_size=len(tokens) + 7, hidden_size=48, num_layers=3, num_heads=3,
+        intermediate_size=80, embedding_size=32, max_positions=40, layer_norm_epsilon=1e-3,
+        sharing=sharing)
+    if objective == "electra":
+        config.generator = dataclasses.replace(config.generator, **GENERATORS[sharing])
+    random = np.random.default_rng(len(sharing))
+    weights = {path: _values(path, shape, random)
+               for path, shape in variable_shapes(config, parts).items()}
+    return Pretrained(config, weights, tokens).check("the test")
+
+
+def _values(path, shape, random):
+    name = path.rsplit("/", 1)[1]
+    values = random.normal(1.0 if name == "gamma" else 0.0, 0.3, shape)
+    return values.astype(np.float32)
+
+
+def assert_same(one: Pretrained, other: Pretrained) -> None:
+    """Every number of weights, bit by bit, and what the config says of the networks."""
+    assert one.weights.keys() == other.weights.keys()
+    for path, value in one.weights.items():
+        assert value.dtype == other.weights[path].dtype == np.float32
+        assert value.shape == other.weights[path].shape
+        assert value.tobytes() == other.weights[path].tobytes(), path
+    assert one.config.model == other.config.model
+    assert one.config.objective.name == other.config.objective.name
+    if any(path.startswith("generator_head/") for path in one.weights):
+        assert one.config.generator_model() == other.config.generator_model()
+    assert one.tokens == other.tokens
