@@ -8,6 +8,7 @@ import pytest
 import tiny_runs
 
 import electra_tf
+from electra_tf.conversion import convert
 from electra_tf.train import model_directory
 
 EVALUATED = {"train.num_steps": 10, "train.eval_steps": 10}
@@ -17,12 +18,13 @@ TWO = {"runtime.strategy": "mirrored"}
 
 @pytest.fixture(scope="module")
 def runs(data, tmp_path_factory):
-    """A run of 10 steps, what can be made of it, and runs that start from it."""
+    """A run of 10 steps, converted there and back, and runs that start from the result."""
     root = tmp_path_factory.mktemp("init_from")
     first, model, headless = root / "first", root / "model", root / "discriminator"
     tiny_runs.together(data, (first, EVALUATED))
-    pretrained = model_directory.read(str(first))
-    model_directory.write(pretrained, str(model))
+    convert(str(first), "electra_tf", str(root / "google"), "google")
+    convert(str(root / "google"), "google", str(model), "electra_tf")
+    pretrained = model_directory.read(str(model))
     pretrained.weights = {path: value for path, value in pretrained.weights.items()
                           if not path.startswith("generator")}
     model_directory.write(pretrained, str(headless))
