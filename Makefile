@@ -57,8 +57,8 @@ if [ -z "$$python" ]; then \
 fi
 endef
 
-# $(call environment,FOLDER,FILE WITH THE INSTALLERS' PINS,FILE WITH ALL PINS,HOW LARGE,HOW LONG)
-# The installers (pip, setuptools, wheel) come first, so that they build the few packages that have
+# $(call environment,FOLDER,FILES WITH THE INSTALLERS' PINS,FILE WITH ALL PINS,HOW LARGE,HOW LONG)
+# The installers (pip, setuptools, …) come first, so that they build the few packages that have
 # no wheel; --no-deps because the pins are complete.
 define environment
 @set -e; \
@@ -69,12 +69,12 @@ if [ ! -f $(1)/.stamp ] || ! $(1)/bin/python $(PIP) --version >/dev/null 2>&1; t
 fi; \
 rm -f $(1)/.stamp; \
 echo "Installing $(3) into $(1) ($(4); usually $(5)) ..."; \
-$(1)/bin/python $(PIP) install -qq --no-deps $$(grep -E '^(pip|setuptools|wheel)==' $(2)); \
+$(1)/bin/python $(PIP) install -qq --no-deps $$(grep -hE '^(pip|setuptools|wheel|packaging|setuptools-scm)==' $(2)); \
 $(1)/bin/python $(PIP) install -qq --no-deps --no-build-isolation -r $(3)
 endef
 
 .venv/.stamp: requirements.txt requirements-dev.txt setup.py
-	$(call environment,.venv,requirements.txt,requirements-dev.txt,3.1 GB,1 to 3 minutes)
+	$(call environment,.venv,requirements.txt requirements-dev.txt,requirements-dev.txt,3.1 GB,1 to 3 minutes)
 	@.venv/bin/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 

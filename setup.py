@@ -45,6 +45,8 @@ setuptools.setup(
         "numpy>=2.0,<3",
         "psutil>=6,<8",
         "safetensors>=0.5,<1",
+        "scikit-learn>=1.5,<2",
+        "scipy>=1.14,<2",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.9,<5",
@@ -53,7 +55,7 @@ setuptools.setup(
         "tqdm>=4.66,<5",
     ],
     extras_require={
-        "dev": ["pytest>=9,<10", "ruff>=0.17,<0.18", "scikit-learn>=1.5,<2", "scipy>=1.14,<2"],
+        "dev": ["pytest>=9,<10", "ruff>=0.17,<0.18", "seqeval>=1.2.2,<2"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "interop": ["transformers>=5,<6", "torch>=2.6,<3", "safetensors>=0.5,<1"],
         "jax": ["jax>=0.10,<0.11"],

@@ -16,6 +16,7 @@ import tempfile
 
 # The tools that install the rest. They are pinned so that every machine installs alike.
 INSTALLERS = ["pip", "setuptools", "wheel"]
+BUILDERS = ["setuptools-scm<9"]  # seqeval has no wheel, and takes its version from this
 # What `KERAS_BACKEND=jax python -m electra_tf.benchmark` and its tests need; no TensorFlow.
 JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "psutil", "tqdm", "pytest"]
 # What the tests of conversion to and from Hugging Face run in the other environment; no TensorFlow.
@@ -72,7 +73,7 @@ def main() -> None:
     constraints = [given] if given else []
 
     runtime = resolve([".", *INSTALLERS], constraints)
-    dev = resolve([".[dev]", *INSTALLERS], constraints + pins_file(runtime))
+    dev = resolve([".[dev]", *BUILDERS, *INSTALLERS], constraints + pins_file(runtime))
     jax = resolve(JAX + INSTALLERS, pins_file(dev))
     interop = resolve(INTEROP + INSTALLERS, pins_file(dev))
     write("requirements.txt", runtime)

@@ -8,6 +8,8 @@ import dataclasses
 import json
 import os
 
+from electra_tf.checks import at_least, between, divides, one_of
+
 OBJECTIVES = ("electra", "mlm")
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none")
@@ -15,6 +17,40 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 XLA = ("auto", "true", "false")
 INIT_SCHEDULES = ("restart", "continue")
+
+
+class JsonConfig:
+    """A config of sections and plain fields, as JSON and back."""
+
+    def to_json(self) -> str:
+        """The whole config as indented JSON, one key per section or top-level field."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def flat(self) -> dict:
+        """Every field by its full name, such as config.train.seed."""
+        fields = {}
+        for section, value in dataclasses.asdict(self).items():
+            inner = value.items() if isinstance(value, dict) else [("", value)]
+            fields |= {f"config.{section}.{name}".rstrip("."): item for name, item in inner}
+        return fields
+
+    @classmethod
+    def from_json(cls, text: str):
+        """Reads what `to_json` wrote. Unknown sections or fields raise ValueError."""
+        config = cls()
+        for section, values in json.loads(text).items():
+            target = getattr(config, section, None)
+            if target is None:
+                raise ValueError(f"config.json has an unknown section. Received: {section!r}")
+            if not dataclasses.is_dataclass(target):
+                setattr(config, section, values)
+                continue
+            for name, value in values.items():
+                if not hasattr(target, name):
+                    raise ValueError(f"config.json has an unknown field. Received: "
+                                     f"{section}.{name}")
+                setattr(target, name, value)
+        return config
 
 
 @dataclasses.dataclass
@@ -116,7 +152,7 @@ class RuntimeConfig:
 
 
 @dataclasses.dataclass
-class Config:
+class Config(JsonConfig):
     """One experiment."""
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -131,45 +167,35 @@ class Config:
 
     def validate(self) -> "Config":
         """Returns the config itself; raises ValueError that names the field, value and rule."""
-        model, objective, optimizer, train = self.model, self.objective, self.optimizer, self.train
-        _one_of("config.model.sharing", model.sharing, SHARING)
-        _one_of("config.objective.name", objective.name, OBJECTIVES)
-        _one_of("config.optimizer.name", optimizer.name, OPTIMIZERS)
-        _one_of("config.runtime.strategy", self.runtime.strategy, STRATEGIES)
-        _one_of("config.runtime.precision", self.runtime.precision, PRECISIONS)
-        _one_of("config.runtime.xla", self.runtime.xla, XLA)
-        _one_of("config.init_schedule", self.init_schedule, INIT_SCHEDULES)
-        for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size",
-                     "embedding_size", "max_positions", "type_vocab_size"):
-            _at_least(f"config.model.{name}", getattr(model, name), 1)
-        _divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+        objective, train = self.objective, self.train
+        check_model(self.model)
+        check_optimizer(self.optimizer)
+        check_runtime(self.runtime)
+        one_of("config.objective.name", objective.name, OBJECTIVES)
+        one_of("config.init_schedule", self.init_schedule, INIT_SCHEDULES)
         for name in ("num_steps", "batch_size", "accumulation_steps", "checkpoint_steps",
                      "keep_checkpoints", "log_steps"):
-            _at_least(f"config.train.{name}", getattr(train, name), 1)
+            at_least(f"config.train.{name}", getattr(train, name), 1)
         for name in ("eval_steps", "eval_batches", "seed"):
-            _at_least(f"config.train.{name}", getattr(train, name), 0)
-        _at_least("config.data.shuffle_examples", self.data.shuffle_examples, 1)
+            at_least(f"config.train.{name}", getattr(train, name), 0)
+        at_least("config.data.shuffle_examples", self.data.shuffle_examples, 1)
         for name in ("generator_weight", "discriminator_weight"):
-            _at_least(f"config.objective.{name}", getattr(objective, name), 0.0)
-        _divides("config.train.accumulation_steps", train.accumulation_steps,
-                 "config.train.batch_size", train.batch_size)
-        for name in ("hidden_dropout", "attention_dropout"):
-            _between(f"config.model.{name}", getattr(model, name), 0.0, 1.0, closed=(True, False))
+            at_least(f"config.objective.{name}", getattr(objective, name), 0.0)
+        divides("config.train.accumulation_steps", train.accumulation_steps,
+                "config.train.batch_size", train.batch_size)
         for name in ("hidden_fraction", "layer_fraction"):
-            _between(f"config.generator.{name}", getattr(self.generator, name), 0.0, 1.0)
-        _between("config.objective.mask_fraction", objective.mask_fraction, 0.0, 1.0)
-        _between("config.objective.mask_token_fraction", objective.mask_token_fraction, 0.0, 1.0,
-                 closed=(True, True))
-        _between("config.objective.temperature", objective.temperature, 0.0, float("inf"))
-        _between("config.optimizer.learning_rate", optimizer.learning_rate, 0.0, float("inf"))
-        _between("config.optimizer.layer_decay", optimizer.layer_decay, 0.0, 1.0)
-        _at_least("config.optimizer.warmup_steps", optimizer.warmup_steps, 0)
-        for name in ("weight_decay", "clip_norm", "decay_power"):
-            _at_least(f"config.optimizer.{name}", getattr(optimizer, name), 0.0)
+            between(f"config.generator.{name}", getattr(self.generator, name), 0.0, 1.0)
+        between("config.objective.mask_fraction", objective.mask_fraction, 0.0, 1.0)
+        between("config.objective.mask_token_fraction", objective.mask_token_fraction, 0.0, 1.0,
+                closed=(True, True))
+        between("config.objective.temperature", objective.temperature, 0.0, float("inf"))
+        between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, float("inf"))
+        between("config.optimizer.layer_decay", self.optimizer.layer_decay, 0.0, 1.0)
+        model = self.model
         if objective.name == "electra":
             generator = self.generator_model()
-            _divides("config.generator.num_heads", generator.num_heads,
-                     "the generator's hidden size", generator.hidden_size)
+            divides("config.generator.num_heads", generator.num_heads,
+                    "the generator's hidden size", generator.hidden_size)
             if model.sharing == "all" and generator != self.model:
                 raise ValueError(
                     "config.model.sharing=all makes generator and discriminator one network, so "
@@ -222,27 +248,31 @@ class Config:
         return {"encoder": self.model.num_layers, "discriminator": self.model.num_layers,
                 "generator": self.generator_model().num_layers}
 
-    def to_json(self) -> str:
-        """The whole config as indented JSON, one key per section or top-level field."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str) -> "Config":
-        """Reads what `to_json` wrote. Unknown sections or fields raise ValueError."""
-        config = cls()
-        for section, values in json.loads(text).items():
-            target = getattr(config, section, None)
-            if target is None:
-                raise ValueError(f"config.json has an unknown section. Received: {section!r}")
-            if not dataclasses.is_dataclass(target):
-                setattr(config, section, values)
-                continue
-            for name, value in values.items():
-                if not hasattr(target, name):
-                    raise ValueError(f"config.json has an unknown field. Received: "
-                                     f"{section}.{name}")
-                setattr(target, name, value)
-        return config
+def check_model(model: ModelConfig) -> None:
+    """Raises ValueError if `config.model` is impossible."""
+    one_of("config.model.sharing", model.sharing, SHARING)
+    for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size", "embedding_size",
+                 "max_positions", "type_vocab_size"):
+        at_least(f"config.model.{name}", getattr(model, name), 1)
+    divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+    for name in ("hidden_dropout", "attention_dropout"):
+        between(f"config.model.{name}", getattr(model, name), 0.0, 1.0, closed=(True, False))
+
+
+def check_optimizer(optimizer: OptimizerConfig) -> None:
+    """Raises ValueError if `config.optimizer` is impossible; rate and layer decay may be 0."""
+    one_of("config.optimizer.name", optimizer.name, OPTIMIZERS)
+    between("config.optimizer.layer_decay", optimizer.layer_decay, 0.0, 1.0, closed=(True, True))
+    for name in ("learning_rate", "warmup_steps", "weight_decay", "clip_norm", "decay_power"):
+        at_least(f"config.optimizer.{name}", getattr(optimizer, name), 0)
+
+
+def check_runtime(runtime: RuntimeConfig) -> None:
+    """Raises ValueError if `config.runtime` is impossible."""
+    one_of("config.runtime.strategy", runtime.strategy, STRATEGIES)
+    one_of("config.runtime.precision", runtime.precision, PRECISIONS)
+    one_of("config.runtime.xla", runtime.xla, XLA)
 
 
 def load(directory: str) -> Config:
@@ -256,27 +286,3 @@ def load(directory: str) -> Config:
                          f"electra_tf.pretrain` and `python -m electra_tf.convert` write. "
                          f"Received: {directory}") from None
     return Config.from_json(text)
-
-
-def _one_of(field, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{field} must be one of {', '.join(allowed)}. Received: {value!r}")
-
-
-def _at_least(field, value, low):
-    if not value >= low:
-        raise ValueError(f"{field} must be at least {low}. Received: {value}")
-
-
-def _between(field, value, low, high, closed=(False, True)):
-    low_ok = value >= low if closed[0] else value > low
-    high_ok = value <= high if closed[1] else value < high
-    if not (low_ok and high_ok):
-        interval = f"{'[' if closed[0] else '('}{low:g}, {high:g}{']' if closed[1] else ')'}"
-        raise ValueError(f"{field} must be in {interval}. Received: {value}")
-
-
-def _divides(field, divisor, whole_name, whole):
-    if divisor < 1 or whole % divisor:
-        raise ValueError(f"{field} must divide {whole_name}. "
-                         f"Received: {divisor}, which does not divide {whole}")

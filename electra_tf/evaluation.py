@@ -10,6 +10,7 @@ from tqdm import tqdm
 from electra_tf import config as configuration
 from electra_tf import features
 from electra_tf.data import dataset
+from electra_tf.files import write_text
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
 from electra_tf.train.checkpoint import SavedWeights
@@ -63,11 +64,8 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     if random_words:
         metrics["most_frequent_token_share"] = _most_frequent_token_share(opened, task)
     if runtime.is_chief:
-        path = os.path.join(workdir, "eval.json")
-        with open(path + ".tmp", "w", encoding="utf-8") as file:
-            json.dump(json_safe(metrics), file, indent=2)
-            file.write("\n")
-        os.replace(path + ".tmp", path)
+        write_text(os.path.join(workdir, "eval.json"),
+                   json.dumps(json_safe(metrics), indent=2) + "\n")
     return metrics
 
 

@@ -1,6 +1,5 @@
 """A pre-training run from its config: checks, files of the workdir, devices, loop."""
 
-import dataclasses
 import functools
 import os
 import shutil
@@ -9,6 +8,7 @@ from absl import logging
 
 from electra_tf import config as configuration
 from electra_tf.config import Config
+from electra_tf.files import write_text
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import model_directory, strategy
@@ -106,7 +106,7 @@ def _same_tokens(one: str, other: str) -> bool:
 def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:
     """Writes config.json and vocab.txt."""
     os.makedirs(workdir, exist_ok=True)
-    model_directory.write_text(os.path.join(workdir, "config.json"), config.to_json())
+    write_text(os.path.join(workdir, "config.json"), config.to_json())
     vocab_file = os.path.join(workdir, "vocab.txt")
     if not os.path.exists(vocab_file):
         shutil.copyfile(task.vocab_file, vocab_file + ".tmp")
@@ -115,7 +115,7 @@ def _write_description(task: PretrainingTask, config: Config, workdir: str) -> N
 
 def _compare(old: Config, new: Config, workdir: str) -> None:
     """Refuses to continue with other networks; says what else has changed."""
-    before, after = _flat(old), _flat(new)
+    before, after = old.flat(), new.flat()
     for name, value in before.items():
         now = after[name]
         if now == value:
@@ -124,12 +124,3 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
             raise ValueError(f"A run must keep its networks: {name} was {value!r} in "
                              f"{workdir}. Received: {now!r}. Take another --workdir.")
         logging.warning("continuing with another %s: %r, was %r", name, now, value)
-
-
-def _flat(config):
-    """Every field by its full name."""
-    fields = {}
-    for section, value in dataclasses.asdict(config).items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        fields |= {f"config.{section}.{name}".rstrip("."): item for name, item in inner}
-    return fields

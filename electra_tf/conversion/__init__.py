@@ -6,6 +6,7 @@ lies between is always a `Pretrained`, checked in full before anything is writte
 
 from collections.abc import Callable
 
+from electra_tf import files
 from electra_tf.conversion import google, huggingface
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import model_directory
@@ -40,7 +41,7 @@ def convert(source: str, source_format: str, output: str, output_format: str, *,
         ValueError: tensors are missing, extra or of another shape, a file cannot be read, the
             output exists, or the output's format cannot hold the model.
     """
-    model_directory.require_new(output)
+    files.require_new(output)
     if source_format == "google":
         pretrained = google.read(source, config_json, encoder_only=encoder_only, say=say)
     elif source_format == "huggingface":

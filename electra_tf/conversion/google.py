@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from electra_tf.config import Config
 from electra_tf.conversion import google_config
+from electra_tf.files import new_directory, write_text
 from electra_tf.models.electra import variable_shapes
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import model_directory
@@ -117,13 +118,13 @@ def write(pretrained: Pretrained, directory: str) -> None:
     if pretrained.step:
         tensors[_STEP] = np.array(pretrained.step, np.int64)
     name = f"model.ckpt-{pretrained.step}"
-    with model_directory.new_directory(directory) as folder:
+    with new_directory(directory) as folder:
         tf.raw_ops.SaveV2(prefix=os.path.join(folder, name), tensor_names=list(tensors),
                           shape_and_slices=[""] * len(tensors), tensors=list(tensors.values()))
-        model_directory.write_text(
+        write_text(
             os.path.join(folder, "checkpoint"),
             f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
-        model_directory.write_text(os.path.join(folder, "config.json"),
+        write_text(os.path.join(folder, "config.json"),
                                    json.dumps(settings, indent=2) + "\n")
         if pretrained.tokens is not None:
             model_directory.write_vocabulary(pretrained.tokens, folder)

@@ -26,10 +26,11 @@ from electra_tf.conversion.huggingface_names import (
     to_tensors,
 )
 from electra_tf.conversion.huggingface_tensors import SAFETENSORS, Tensors, open_tensors
+from electra_tf.files import new_directory
 from electra_tf.models.electra import variable_shapes
 from electra_tf.text.vocabulary import PAD
 from electra_tf.train.checkpoint import compare_shapes
-from electra_tf.train.model_directory import Pretrained, new_directory
+from electra_tf.train.model_directory import Pretrained
 
 _GENERATOR = "generator"
 # Head of a fine-tuned model, by the beginning of its tensors' names; the first that fits.

@@ -5,7 +5,7 @@ import os
 
 from electra_tf.config import ModelConfig
 from electra_tf.conversion.huggingface_tensors import read_json
-from electra_tf.train.model_directory import write_text
+from electra_tf.files import write_text
 
 # Our field, theirs, and the value of a file that does not say.
 _FIELDS = (

@@ -8,9 +8,10 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from electra_tf.conversion.huggingface_tensors import read_json
+from electra_tf.files import write_text
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, Vocabulary
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD
-from electra_tf.train.model_directory import VOCABULARY, write_text, write_vocabulary
+from electra_tf.train.model_directory import VOCABULARY, write_vocabulary
 
 _TOKENIZER, _SETTINGS = "tokenizer.json", "tokenizer_config.json"
 

@@ -14,11 +14,11 @@ def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
     | --------------------------------------- | ------------------------------------------- |
     | bias, beta                              | 0                                           |
     | gamma                                   | 1                                           |
-    | embeddings_project and logit kernels    | Glorot uniform                              |
+    | embeddings_project, logit, task kernels | Glorot uniform                              |
     | every other kernel, embedding tables    | truncated normal, `stddev`, cut at 2 stddev |
 
-    As in the original: its `embeddings_project`, final discriminator logit and task outputs
-    keep tf.layers' default, Glorot uniform. The truncated normal is not rescaled to `stddev`.
+    As in the original: its `embeddings_project`, final discriminator logit and task heads keep
+    tf.layers' default, Glorot uniform. The truncated normal is not rescaled to `stddev`.
 
     Returns:
         The model.
@@ -29,7 +29,8 @@ def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
             value = np.full(variable.shape, float(name == "gamma"), np.float32)
         else:
             own_seed = zlib.crc32(f"{seed}/{path}".encode()) & 0x7FFFFFFF
-            if path.endswith(("embeddings_project/kernel", "logit/kernel")):
+            if path.startswith("task/") or path.endswith(("embeddings_project/kernel",
+                                                          "logit/kernel")):
                 initializer = keras.initializers.GlorotUniform(seed=own_seed)
             else:
                 initializer = keras.initializers.TruncatedNormal(stddev=stddev, seed=own_seed)

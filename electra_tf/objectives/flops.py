@@ -14,14 +14,14 @@ def training_flops_per_token(config: Config, seq_length: int) -> float:
     model = config.model
     if config.objective.name == "mlm":
         head = model.embedding_size * (model.hidden_size + model.vocab_size)
-        return 6.0 * (encoder_multiply_adds(model, seq_length) + masked_share * head)
+        return 6.0 * (multiply_adds(model, seq_length) + masked_share * head)
     generator = config.generator_model()
     head = generator.embedding_size * (generator.hidden_size + model.vocab_size)
-    return 6.0 * (encoder_multiply_adds(model, seq_length) + encoder_multiply_adds(generator, seq_length)
+    return 6.0 * (multiply_adds(model, seq_length) + multiply_adds(generator, seq_length)
                   + masked_share * head + model.hidden_size * (model.hidden_size + 1))
 
 
-def encoder_multiply_adds(model: ModelConfig, seq_length: int) -> float:
+def multiply_adds(model: ModelConfig, seq_length: int) -> float:
     """Multiply-adds per token of an encoder's forward pass."""
     hidden = model.hidden_size
     layer = 4 * hidden * hidden + 2 * hidden * model.intermediate_size + 2 * seq_length * hidden

@@ -10,7 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
+from electra_tf import features
 from electra_tf.config import ModelConfig
 from electra_tf.models.randomness import DropoutRandom
 from electra_tf.text.wordpiece import Tokenizer
@@ -38,11 +40,14 @@ class FinetuningTask(abc.ABC):
         splits: names of the splits there are, "train" first; those whose name starts with "test"
             have no labels, all others are evaluated.
         main_metric: of `score`, by which trials are compared; larger is better.
+        sequence_features: names of features with one column per token, which are cut to the width
+            of a batch.
     """
 
     name: str
     splits: tuple[str, ...]
     main_metric: str
+    sequence_features: tuple[str, ...] = features.data_features(packed=False)
 
     @abc.abstractmethod
     def read(self, split: str) -> Any:
@@ -61,9 +66,8 @@ class FinetuningTask(abc.ABC):
         """What sits on the encoder; a layer named "task", built."""
 
     @abc.abstractmethod
-    def losses(self, head: keras.layers.Layer, hidden, batch: dict, rng: DropoutRandom | None
-               ) -> tuple[Any, Any]:
-        """Training loss; keras.ops only.
+    def losses(self, head: keras.layers.Layer, hidden, batch: dict, rng: DropoutRandom | None):
+        """Training loss of each row; keras.ops only.
 
         Args:
             head: of `new_head`.
@@ -72,8 +76,16 @@ class FinetuningTask(abc.ABC):
             rng: dropout, or None for none.
 
         Returns:
-            (loss, weight), float32 [B] each; the step's loss is sum(loss x weight) / sum(weight).
+            float32 [B]. The loss of a step is their mean, weighted by `row_weights`.
         """
+
+    def row_weights(self, batch: dict):
+        """What each row counts in the loss, float32 [B]; keras.ops only."""
+        return ops.ones_like(batch[features.INPUT_IDS][:, 0], dtype="float32")
+
+    @abc.abstractmethod
+    def chance_loss(self, encoded: Encoded) -> float:
+        """Training loss of the best guess that does not look at the input."""
 
     @abc.abstractmethod
     def outputs(self, head: keras.layers.Layer, hidden, batch: dict) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from electra_tf.train.strategy import Runtime
 class Trainer:
     """Trains a task until config.train.num_steps, from the newest checkpoint if there is one.
 
+    Attributes:
+        model: the task's model, with the present weights.
+
     Args:
         task: see `tasks/pretraining.py` for what a task gives.
         settings: length and rhythm.
@@ -48,7 +51,7 @@ class Trainer:
         self._workdir, self._runtime = workdir, runtime
         self._optimizer = build_optimizer(optimizer, settings.num_steps, task.num_layers())
         with runtime.strategy.scope():
-            model = task.new_model(settings.seed, runtime.precision)
+            self.model = model = task.new_model(settings.seed, runtime.precision)
             self._state = TrainState(model, self._optimizer, runtime.precision)
         self._checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), self._state,
                                         settings.keep_checkpoints, runtime.is_chief)

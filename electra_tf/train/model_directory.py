@@ -4,18 +4,15 @@ Everything that starts from a model (evaluation, export, conversion, a run's `co
 takes such a directory. A converted one has weights only, a run's also the optimizer's state.
 """
 
-import contextlib
 import dataclasses
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from electra_tf import config as configuration
 from electra_tf.config import Config
+from electra_tf.files import new_directory, write_text
 from electra_tf.models.electra import Electra, MaskedLM, new_uninitialized, variable_shapes
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.text.wordpiece import Tokenizer
@@ -119,16 +116,20 @@ def read(directory: str) -> Pretrained:
 
 def write(pretrained: Pretrained, directory: str) -> None:
     """Writes a model directory, complete or not at all; see `new_directory`."""
-    variables = {f"weights/{path}": tf.Variable(value)
-                 for path, value in pretrained.weights.items()}
-    variables["step"] = tf.Variable(pretrained.step, dtype=tf.int64)
     with new_directory(directory) as folder:
         write_text(os.path.join(folder, "config.json"), pretrained.config.to_json())
         if pretrained.tokens is not None:
             write_vocabulary(pretrained.tokens, folder)
-        manager = tf.train.CheckpointManager(tf.train.Checkpoint(variables=variables),
-                                             os.path.join(folder, "checkpoints"), max_to_keep=1)
-        manager.save(checkpoint_number=pretrained.step)
+        write_weights(pretrained.weights, pretrained.step, os.path.join(folder, "checkpoints"))
+
+
+def write_weights(weights: dict[str, np.ndarray], step: int, directory: str) -> None:
+    """Writes a `checkpoints/` directory without optimizer state."""
+    variables = {f"weights/{path}": tf.Variable(value) for path, value in weights.items()}
+    variables["step"] = tf.Variable(step, dtype=tf.int64)
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(variables=variables), directory,
+                                         max_to_keep=1)
+    manager.save(checkpoint_number=step)
 
 
 def open_directory(directory: str) -> tuple[Config, SavedWeights]:
@@ -142,47 +143,6 @@ def open_directory(directory: str) -> tuple[Config, SavedWeights]:
 def write_vocabulary(tokens: tuple[str, ...], directory: str) -> None:
     """Writes vocab.txt."""
     write_text(os.path.join(directory, VOCABULARY), "".join(f"{token}\n" for token in tokens))
-
-
-def write_text(path: str, text: str) -> None:
-    """Writes a UTF-8 file, complete or not at all."""
-    with open(path + ".tmp", "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.replace(path + ".tmp", path)
-
-
-@contextlib.contextmanager
-def new_directory(path: str) -> Iterator[str]:
-    """A folder to write into, which becomes `path` at the end of the block if all went well.
-
-    Raises:
-        ValueError: `path` is a file or a folder that is not empty.
-    """
-    require_new(path)
-    path = os.path.abspath(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    folder = tempfile.mkdtemp(dir=os.path.dirname(path),
-                              prefix=f".{os.path.basename(path)}.", suffix=".tmp")
-    try:
-        yield folder
-        os.chmod(folder, 0o777 & ~_umask())  # mkdtemp makes it private
-        if os.path.isdir(path):
-            os.rmdir(path)
-        os.rename(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def require_new(path: str) -> None:
-    """Raises ValueError if there is something at `path` other than an empty folder."""
-    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise ValueError(f"The output must be a new or an empty directory. Received: {path}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _tokenizer(directory: str, config: Config) -> Tokenizer | None:

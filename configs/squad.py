@@ -1,0 +1,17 @@
+"""SQuAD 1.1 and 2.0, or questions in their format: configs/squad.py:v1, configs/squad.py:v2.
+
+Command:   python -m electra_tf.finetune --config=configs/squad.py:v2 \
+               --config.init_from=MODEL --config.data.dir=squad --workdir=RUN
+Data:      SQuAD's JSON or MRQA's JSON lines. Length 512, windows of stride 128.
+Settings:  Table 7 of the paper: 2 epochs, batch 32.
+"""
+
+from electra_tf.finetune_config import FinetuneConfig, TaskConfig
+
+
+def get_config(version: str = "v2") -> FinetuneConfig:
+    number = {"v1": 1, "v2": 2}[version]
+    config = FinetuneConfig(task=TaskConfig(kind="squad", name=f"squad_{version}", version=number,
+                                            max_seq_length=512))
+    config.train.num_epochs = 2.0
+    return config
