@@ -1,6 +1,8 @@
 """One fine-tuning as typed dataclasses; sections that pre-training has, too, are config.py's."""
 
 import dataclasses
+import json
+import os
 
 from electra_tf.checks import at_least, between, divides, one_of
 from electra_tf.config import (
@@ -41,7 +43,7 @@ class TaskConfig:
     version: int = 2  # squad: 2 has questions without an answer
     doc_stride: int = 128
     max_query_length: int = 64
-    null_threshold: float = -2.75  # squad 2: null odds above which test predictions are ""
+    null_threshold: float = 0.0  # squad 2: null odds above which "" is predicted; 0: best on dev
 
 
 @dataclasses.dataclass
@@ -104,6 +106,20 @@ class FinetuneConfig(JsonConfig):
                 "config.train.batch_size", train.batch_size)
         at_least("config.num_trials", self.num_trials, 1)
         return self
+
+    @classmethod
+    def load(cls, directory: str) -> "FinetuneConfig":
+        """Reads `directory`/config.json of a fine-tuning."""
+        path = os.path.join(directory, "config.json")
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except FileNotFoundError:
+            text = "{}"
+        if "task" not in json.loads(text):
+            raise ValueError(f"A fine-tuned model must be a directory that `python -m "
+                             f"electra_tf.finetune` has written. Received: {directory}")
+        return cls.from_json(text).validate()
 
     def take_model(self, source: Config) -> None:
         """Takes sizes and tokenization of a pre-trained model, and Table 7's settings for it."""

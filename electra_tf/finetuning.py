@@ -29,6 +29,7 @@ from electra_tf.train.loop import Trainer
 from electra_tf.train.state import TrainState
 
 _RESULT, _RESULTS = "result.json", "results.json"
+_CALIBRATED = ("config.task.null_threshold",)  # fields that `FinetuningTask.calibrate` may set
 _STUCK = 0.97  # of the loss of the best constant guess: a trial that ends above has learnt nothing
 
 
@@ -65,7 +66,11 @@ def finetune(config: FinetuneConfig, workdir: str) -> dict:
             trials.append(json.load(file))
     summary = results.summarize(task.name, task.main_metric, trials)
     if runtime.is_chief:
-        _keep_best(summary["best"], workdir)
+        best = summary["best"]
+        _keep_best(best, workdir)
+        for field, value in trials[best]["calibration"].items():
+            setattr(config.task, field, value)
+        write_text(os.path.join(workdir, "config.json"), config.to_json())
         write_text(os.path.join(workdir, _RESULTS),
                                    json.dumps(summary, indent=2) + "\n")
     return summary
@@ -119,7 +124,7 @@ class _Trial:
             self._evaluate(trainer.model, settings.seed, self._task.chance_loss(encoded))
 
     def _evaluate(self, model: Finetuned, seed: int, chance_loss: float) -> None:
-        metrics = {}
+        metrics, calibration = {}, {}
         for split in self._task.splits[1:]:
             examples = self._task.read(split)
             encoded = self._task.encode(examples, self._tokenizer, training=False)
@@ -133,8 +138,9 @@ class _Trial:
                              os.path.join(self._directory, "predictions"))
             if not split.startswith("test"):
                 metrics[split] = self._task.score(examples, predictions)
+                calibration |= self._task.calibrate(examples, predictions)
         stuck = self._last_loss() > _STUCK * chance_loss
-        result = {"seed": seed, "stuck": stuck, "metrics": metrics}
+        result = {"seed": seed, "stuck": stuck, "metrics": metrics, "calibration": calibration}
         write_text(os.path.join(self._directory, _RESULT),
                                    json.dumps(result, indent=2) + "\n")
 
@@ -168,15 +174,12 @@ def _copy_weights(source: str, target: str) -> None:
 
 def _compare(config: FinetuneConfig, workdir: str) -> None:
     """Refuses to mix trials of different settings."""
-    path = os.path.join(workdir, "config.json")
-    if not os.path.exists(path):
+    if not os.path.exists(os.path.join(workdir, "config.json")):
         return
-    with open(path, encoding="utf-8") as file:
-        former = FinetuneConfig.from_json(file.read())
-    now = config.flat()
-    changed = {name: (value, now[name]) for name, value in former.flat().items()
+    former, now = FinetuneConfig.load(workdir).flat(), config.flat()
+    changed = {name: (value, now[name]) for name, value in former.items()
                if value != now[name]
-               and not name.startswith(("config.runtime.", "config.num_trials"))}
+               and not name.startswith(("config.runtime.", "config.num_trials", *_CALIBRATED))}
     if changed:
         name, (before, after) = next(iter(changed.items()))
         raise ValueError(f"All trials of a workdir must have the same settings: {name} was "

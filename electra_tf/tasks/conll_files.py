@@ -58,7 +58,7 @@ def find_file(data_dir: str, configured: str, stems: Sequence[str]) -> str | Non
     """A file of a data directory.
 
     Args:
-        data_dir: where it is looked for.
+        data_dir: where it is looked for; empty: only a configured file is.
         configured: its name; `.gz` may be left out. Empty: the first there is of the stems, in
             their order, with each of SUFFIXES, then with `.gz` after it.
         stems: for example ("dev", "valid").
@@ -72,7 +72,7 @@ def find_file(data_dir: str, configured: str, stems: Sequence[str]) -> str | Non
     names = [configured] if configured else [stem + end for stem in stems for end in SUFFIXES]
     if configured:
         return tables.require(data_dir, names, "A file of tagged words")
-    return tables.find(data_dir, names)
+    return tables.find(data_dir, names) if data_dir else None
 
 
 def is_json(path: str) -> bool:

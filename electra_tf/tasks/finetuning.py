@@ -99,6 +99,22 @@ class FinetuningTask(abc.ABC):
     def score(self, examples: Any, predictions: Any) -> dict[str, float]:
         """Metrics from 0 to 1 (correlations from -1), `main_metric` first."""
 
+    def calibrate(self, examples: Any, predictions: Any) -> dict[str, float]:
+        """Finds on a split with labels what later predictions need, such as a threshold.
+
+        Returns:
+            Fields of `config.task`, which predicting with this model will have.
+        """
+        return {}
+
     @abc.abstractmethod
     def write(self, split: str, examples: Any, predictions: Any, directory: str) -> None:
         """Writes the prediction files of a split, by the names that the field's servers ask for."""
+
+    @abc.abstractmethod
+    def read_file(self, path: str) -> Any:
+        """Examples of any file in the task's layout, to be predicted; labels are not needed."""
+
+    @abc.abstractmethod
+    def write_file(self, examples: Any, predictions: Any, path: str) -> None:
+        """Writes one file with all predictions, complete or not at all."""

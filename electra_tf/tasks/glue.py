@@ -191,7 +191,7 @@ class GlueTask(SentenceTask):
             answers = [self.labels[number] for number in predictions.labels]
         lines = [f"{identity}\t{answer}\n" for identity, answer in zip(examples.ids, answers)]
         write_text(os.path.join(directory, f"{name}.tsv"),
-                          "index\tprediction\n" + "".join(lines))
+                   "index\tprediction\n" + "".join(lines))
 
     def _records(self, split: str, path: str) -> Iterator[tuple[int, list[str]]]:
         """Lines of the file; of Microsoft's training file those of the split."""

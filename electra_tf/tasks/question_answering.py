@@ -62,7 +62,7 @@ class QuestionAnsweringTask(FinetuningTask):
         n_best_size: answers kept for each question.
         beam_size: starts, and ends of each, that are looked at.
         answerable_weight: of the classifier's loss.
-        null_threshold: None stands for the original's, NULL_THRESHOLD.
+        null_threshold: None stands for the original's, NULL_THRESHOLD, until `calibrate`.
 
     Raises:
         ValueError: a setting out of its range, or files that are not there.
@@ -91,11 +91,12 @@ class QuestionAnsweringTask(FinetuningTask):
         self._decoding = {"max_answer_length": max_answer_length, "n_best_size": n_best_size}
         self._beam_size, self._answerable_weight = beam_size, answerable_weight
         self._threshold = NULL_THRESHOLD if null_threshold is None else null_threshold
+        self._threshold_is_given = null_threshold is not None
         files = {"train": find_file(data_dir, train_file, "train", version),
                  "dev": find_file(data_dir, eval_file, "dev", version),
                  "test": find_file(data_dir, test_file, "test", version)}
         self._files = {split: path for split, path in files.items() if path}
-        if not self._files:
+        if data_dir and not self._files:
             raise ValueError(f"config.data.dir must hold train*.json, dev*.json or test*.json "
                              f"(or .jsonl, .gz). Received: {data_dir}")
         self.splits = tuple(self._files)
@@ -202,6 +203,24 @@ class QuestionAnsweringTask(FinetuningTask):
             # Escaped as ASCII: contexts can hold halves of surrogate pairs.
             write_text(os.path.join(directory, f"{name}{suffix}.json"),
                        json.dumps(content, indent=1) + "\n")
+
+    def calibrate(self, examples: Questions, predictions: Answers) -> dict[str, float]:
+        """The threshold of the best F1, unless one was given; version 2 only."""
+        if self.version == 1 or self._threshold_is_given:
+            return {}
+        self._threshold = self._evaluate(examples, predictions)[1]["best_f1"]
+        return {"null_threshold": self._threshold}
+
+    def read_file(self, path: str) -> Questions:
+        """Questions of SQuAD JSON, or MRQA's JSON lines, with or without answers."""
+        return read_questions(path, 2)
+
+    def write_file(self, examples: Questions, predictions: Answers, path: str) -> None:
+        """Writes {id: text}; of version 2 "" is no answer, by the threshold."""
+        texts = predictions.texts
+        if self.version == 2:
+            texts = predictions.texts_with_threshold(self._threshold)
+        write_text(path, json.dumps(texts, ensure_ascii=False, indent=1) + "\n")
 
     def _evaluate(self, examples, predictions):
         """(metrics, best thresholds)."""

@@ -1,9 +1,10 @@
 """From `config.task` to the task it means, and from a task back to what its files have told."""
 
+import dataclasses
 import json
 import os
 
-from electra_tf.finetune_config import FinetuneConfig
+from electra_tf.finetune_config import FinetuneConfig, FinetuneDataConfig
 from electra_tf.tasks import glue, sentences
 from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.question_answering import QuestionAnsweringTask
@@ -27,7 +28,7 @@ def build_task(config: FinetuneConfig) -> FinetuningTask:
     if task.kind == "squad":
         return QuestionAnsweringTask(task.name, version=task.version, doc_stride=task.doc_stride,
                                      max_query_length=task.max_query_length,
-                                     null_threshold=task.null_threshold, **files)
+                                     null_threshold=task.null_threshold or None, **files)
     if task.kind == "tagging":
         return TaggingTask(task.name, word_column=task.word_column, tag_column=task.tag_column,
                            tags=labels, scheme=task.scheme, **files)
@@ -35,6 +36,11 @@ def build_task(config: FinetuneConfig) -> FinetuningTask:
     return sentences.custom(task.kind, task.name, text_field=task.text_field,
                             pair_field=task.pair_field, label_field=task.label_field,
                             id_field=task.id_field, labels=labels, value_range=value_range, **files)
+
+
+def task_of_model(config: FinetuneConfig) -> FinetuningTask:
+    """The task of a fine-tuned model's config, without any of the files it was trained on."""
+    return build_task(dataclasses.replace(config, data=FinetuneDataConfig()))
 
 
 def remember(task: FinetuningTask, config: FinetuneConfig) -> None:

@@ -93,7 +93,7 @@ class SentenceTask(FinetuningTask):
     def value_range(self) -> tuple[float, float]:
         """Labels that the loss scales to 0 and 1, in regression."""
 
-    def read_unlabelled(self, path: str) -> Sentences:
+    def read_file(self, path: str) -> Sentences:
         """Examples to predict, of a .tsv, .csv or .jsonl file with the task's text fields.
 
         Raises:
@@ -185,6 +185,23 @@ class SentenceTask(FinetuningTask):
     def score(self, examples: Sentences, predictions: SentencePredictions) -> dict[str, float]:
         return sentence_metrics.score(self._metrics, examples.labels, predictions.labels)
 
+    def write_file(self, examples: Sentences, predictions: SentencePredictions, path: str) -> None:
+        """Writes JSON lines: id, label (labels, score), probabilities by label."""
+        lines = [json.dumps({"id": identity, **answer}, ensure_ascii=False) + "\n"
+                 for identity, answer in zip(examples.ids, self._answers(predictions), strict=True)]
+        write_text(path, "".join(lines))
+
+    def _answers(self, predictions: SentencePredictions):
+        if self.kind == "regression":
+            for value in predictions.labels:
+                yield {"score": round(float(value), 6)}
+            return
+        for label, row in zip(predictions.labels, predictions.probabilities):
+            chosen = ({"label": self.labels[label]} if self.kind == "classification" else
+                      {"labels": [self.labels[number] for number in np.flatnonzero(label)]})
+            yield chosen | {"probabilities": {name: round(float(value), 6)
+                                              for name, value in zip(self.labels, row)}}
+
     def _loss_features(self, labels: np.ndarray) -> dict[str, np.ndarray]:
         if self.kind == "multi_label":
             return {LABELS: labels}
@@ -248,27 +265,15 @@ class _OwnTask(SentenceTask):
                           self.text_fields, self._id_field,
                           "" if is_test else self._label_field)
 
-    def read_unlabelled(self, path: str) -> Sentences:
+    def read_file(self, path: str) -> Sentences:
         return read_table(path, Gathering(path, len(self.text_fields)), self.text_fields,
                           self._id_field)
 
     def write(self, split: str, examples: Sentences, predictions: SentencePredictions,
               directory: str) -> None:
-        """Writes NAME-SPLIT.jsonl: id, label (labels, score), probabilities by label."""
-        lines = [json.dumps({"id": identity, **answer}, ensure_ascii=False) + "\n"
-                 for identity, answer in zip(examples.ids, self._answers(predictions))]
-        write_text(os.path.join(directory, f"{self.name}-{split}.jsonl"), "".join(lines))
-
-    def _answers(self, predictions: SentencePredictions):
-        if self.kind == "regression":
-            for value in predictions.labels:
-                yield {"score": round(float(value), 6)}
-            return
-        for label, row in zip(predictions.labels, predictions.probabilities):
-            chosen = ({"label": self.labels[label]} if self.kind == "classification" else
-                      {"labels": [self.labels[number] for number in np.flatnonzero(label)]})
-            yield chosen | {"probabilities": {name: round(float(value), 6)
-                                              for name, value in zip(self.labels, row)}}
+        """Writes NAME-SPLIT.jsonl, see `write_file`."""
+        self.write_file(examples, predictions,
+                        os.path.join(directory, f"{self.name}-{split}.jsonl"))
 
     def _path(self, split: str) -> str:
         names = [self._files[split]] if self._files[split] else _usual_names(split)

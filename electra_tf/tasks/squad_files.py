@@ -73,7 +73,7 @@ def find_file(data_dir: str, name: str, stem: str, version: int) -> str | None:
     file that begins with `stem`; of several, the only one with SQuAD's version in its name.
 
     Args:
-        data_dir: where to look.
+        data_dir: where to look; empty: only a named file is found.
         name: as configured; may lack its .gz. Empty: by the rule above.
         stem: "train", "dev" or "test".
         version: 1 or 2.
@@ -91,6 +91,8 @@ def find_file(data_dir: str, name: str, stem: str, version: int) -> str | None:
                 return candidate
         raise ValueError(f"The question answering file must exist, plain or as .gz. "
                          f"Received: {path}")
+    if not data_dir:
+        return None
     release = RELEASES[version]
     for usual in (stem, f"{stem}-{release}"):
         for ending in ENDINGS:

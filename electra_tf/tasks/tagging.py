@@ -255,8 +255,13 @@ class TaggingTask(FinetuningTask):
         if not conll_files.is_json(examples.path):
             conll_files.write_columns(path + ".txt", examples.words, predictions)
             return
+        self.write_file(examples, predictions, path + ".jsonl")
+
+    def write_file(self, examples: Sentences, predictions: Sequence[Sequence[str]], path: str
+                   ) -> None:
+        """Writes JSON lines: words, tags and, unless plain, spans."""
         found = None if self.scheme == PLAIN else [spans.spans_of(tags) for tags in predictions]
-        conll_files.write_json(path + ".jsonl", examples.words, predictions, found)
+        conll_files.write_json(path, examples.words, predictions, found)
 
 
 def windows(lengths: Sequence[int], room: int) -> list[slice]:

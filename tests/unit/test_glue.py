@@ -263,7 +263,7 @@ def test_given_files(tmp_path):
 
 def test_texts_to_predict(tmp_path):
     (tmp_path / "new.csv").write_text('sentence,question\n"It, or not.",What?\n')
-    examples = glue.task("qnli", "gone").read_unlabelled(str(tmp_path / "new.csv"))
+    examples = glue.task("qnli", "gone").read_file(str(tmp_path / "new.csv"))
     assert (examples.texts, examples.pairs, examples.ids) == (["What?"], ["It, or not."], [0])
 
 

@@ -272,7 +272,7 @@ def test_prediction_input_needs_no_labels_and_no_training_file(tmp_path, tokeniz
     save(tmp_path / "new.jsonl", [{"no": 5, "q": "the", "a": "model"}])
     task = new_task(tmp_path / "gone", labels=("x", "y"), text_field="q", pair_field="a",
                     id_field="no")
-    examples = task.read_unlabelled(str(tmp_path / "new.jsonl"))
+    examples = task.read_file(str(tmp_path / "new.jsonl"))
     assert (examples.ids, examples.texts, examples.pairs) == ([5], ["the"], ["model"])
     assert examples.labels is None
     encoded = task.encode(examples, tokenizer, False)
