@@ -285,4 +285,7 @@ def load(directory: str) -> Config:
         raise ValueError(f"A run or model directory must contain config.json, which `python -m "
                          f"electra_tf.pretrain` and `python -m electra_tf.convert` write. "
                          f"Received: {directory}") from None
+    if "task" in json.loads(text):
+        raise ValueError("A pre-trained model is needed here. Received: "
+                         f"{directory}, a fine-tuned one, for electra_tf.predict")
     return Config.from_json(text)

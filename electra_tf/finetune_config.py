@@ -37,6 +37,7 @@ class TaskConfig:
     labels: str = ""  # separated by commas, or a JSON list; empty: those of the training file
     low: float = 0.0  # regression: labels that the loss scales to 0 and 1;
     high: float = 0.0  # equal: least and largest of the training file
+    hidden_layer: bool = False  # own sentences: in the head, as in Hugging Face's classes
     word_column: int = 0  # tagging: of the files, counted from 0, or from the end with -1
     tag_column: int = -1
     scheme: str = "auto"  # tagging: BIO, IOB1, BIOES, plain, or by the tags

@@ -7,7 +7,7 @@ lies between is always a `Pretrained`, checked in full before anything is writte
 from collections.abc import Callable
 
 from electra_tf import files
-from electra_tf.conversion import google, huggingface
+from electra_tf.conversion import google, huggingface, huggingface_finetuned
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import model_directory
 from electra_tf.train.model_directory import Pretrained
@@ -44,6 +44,12 @@ def convert(source: str, source_format: str, output: str, output_format: str, *,
     files.require_new(output)
     if source_format == "google":
         pretrained = google.read(source, config_json, encoder_only=encoder_only, say=say)
+    elif source_format == "huggingface" and not encoder_only and huggingface_finetuned.holds_head(
+            source, allow_pickle):
+        if output_format != "electra_tf":
+            raise ValueError("A fine-tuned model can only become an electra_tf one; --encoder_only "
+                             f"converts its encoder. Received: --output_format={output_format}")
+        pretrained = huggingface_finetuned.read(source, allow_pickle=allow_pickle, say=say)
     elif source_format == "huggingface":
         pretrained = huggingface.read(source, generator, encoder_only=encoder_only,
                                       allow_pickle=allow_pickle, say=say)

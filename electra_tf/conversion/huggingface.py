@@ -117,7 +117,7 @@ def _read_network(directory, encoder_only, allow_pickle, say) -> Pretrained:
     else:
         _refuse_fine_tuned(heads, tensors.path)
     dropped = {base + name for name in BUFFERS} | ({*heads} if encoder_only else {TIED})
-    names = _names_in_file(variable_shapes(config, paths), base, tensors, dropped)
+    names = names_in_file(variable_shapes(config, paths), base, tensors, dropped)
     weights = {path: from_tensors(path, [tensors.read(name) for name in those])
                for path, those in names.items()}
     if TIED in tensors.shapes and not encoder_only and not (
@@ -128,8 +128,16 @@ def _read_network(directory, encoder_only, allow_pickle, say) -> Pretrained:
     return Pretrained(config, weights)
 
 
-def _names_in_file(shapes, base, tensors: Tensors, dropped) -> dict[str, list[str]]:
-    """The tensors behind each weight, by path, as the file calls them; compares their shapes."""
+def names_in_file(shapes: dict[str, tuple], base: str, tensors: Tensors, dropped: set[str]
+                  ) -> dict[str, list[str]]:
+    """The tensors behind each weight, by path, as the file calls them; compares their shapes.
+
+    Args:
+        shapes: of all weights, by path.
+        base: what the encoder's tensors begin with, BASE or nothing.
+        tensors: the file.
+        dropped: names in it that are no weights.
+    """
     def in_file(name):
         name = base + name.removeprefix(BASE) if name.startswith(BASE) else name
         for new, old in OLD_NAMES.items():
@@ -149,7 +157,7 @@ def _refuse_fine_tuned(heads, path):
     for beginning, architecture in _FINE_TUNED.items():
         if any(name.startswith(beginning) for name in heads):
             raise ValueError(
-                f"The head of a fine-tuned model cannot be converted: give --encoder_only to take "
+                f"This head of a fine-tuned model cannot be converted: give --encoder_only to take "
                 f"the encoder alone. Received: an {architecture} with {', '.join(heads)} in {path}")
 
 

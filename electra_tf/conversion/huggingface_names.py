@@ -1,7 +1,8 @@
 """Names and layouts of the tensors in Hugging Face's Electra models.
 
-A file there holds one network, so paths here are those of a `MaskedLM` or of an `Electra` without
-a generator. PyTorch's kernels are [out, in], ours [in, out]; it has query, key and value apart.
+A file there holds one network, so paths here are those of a `MaskedLM`, of an `Electra` without a
+generator, or of a `Finetuned`, where tags/ stands for a tagger's task/logit/. PyTorch's kernels are
+[out, in], ours [in, out]; it has query, key and value apart.
 """
 
 import re
@@ -25,6 +26,7 @@ _MODULES = {
     "discriminator_head/logit": "discriminator_predictions.dense_prediction",
     "head": "generator_lm_head", "head/dense": "generator_predictions.dense",
     "head/layer_norm": "generator_predictions.LayerNorm",
+    "task/dense": "classifier.dense", "task/logit": "classifier.out_proj", "tags": "classifier",
 }
 _LAYER_MODULES = {
     "attention/output": ["attention.output.dense"],

@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 
-from electra_tf.finetune_config import FinetuneConfig, FinetuneDataConfig
+from electra_tf.finetune_config import FinetuneConfig, FinetuneDataConfig, TaskConfig
 from electra_tf.tasks import glue, sentences
 from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.question_answering import QuestionAnsweringTask
@@ -35,7 +36,8 @@ def build_task(config: FinetuneConfig) -> FinetuningTask:
     value_range = (task.low, task.high) if task.low < task.high else None
     return sentences.custom(task.kind, task.name, text_field=task.text_field,
                             pair_field=task.pair_field, label_field=task.label_field,
-                            id_field=task.id_field, labels=labels, value_range=value_range, **files)
+                            id_field=task.id_field, labels=labels, value_range=value_range,
+                            hidden_layer=task.hidden_layer, **files)
 
 
 def task_of_model(config: FinetuneConfig) -> FinetuningTask:
@@ -46,10 +48,15 @@ def task_of_model(config: FinetuneConfig) -> FinetuningTask:
 def remember(task: FinetuningTask, config: FinetuneConfig) -> None:
     """Puts into a config what the task's training file has told, so that it is needed no more."""
     labels = getattr(task, "tags", None) or getattr(task, "labels", ())
-    config.task.labels = json.dumps(list(labels)) if labels else ""
+    set_labels(config.task, labels)
     config.task.scheme = getattr(task, "scheme", config.task.scheme)
     if config.task.kind == "regression":
         config.task.low, config.task.high = task.value_range
+
+
+def set_labels(task: TaskConfig, labels: Sequence[str]) -> None:
+    """Writes labels so that `parse_labels` gives them back, whatever characters they hold."""
+    task.labels = json.dumps(list(labels)) if labels else ""
 
 
 def parse_labels(text: str) -> tuple[str, ...]:

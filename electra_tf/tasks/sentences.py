@@ -67,6 +67,7 @@ class SentenceTask(FinetuningTask):
         text_fields: of a table's text, or of its two texts.
         max_seq_length: tokens of the longest row, special tokens included.
         swap_in_training: pairs have no order: train on both.
+        hidden_layer: of the head, see `ClassificationHead`.
 
     Raises:
         ValueError: max_seq_length has no room for a token of each text.
@@ -74,7 +75,7 @@ class SentenceTask(FinetuningTask):
 
     def __init__(self, kind: str, name: str, *, metrics: tuple[str, ...],
                  text_fields: tuple[str, ...], max_seq_length: int,
-                 swap_in_training: bool = False):
+                 swap_in_training: bool = False, hidden_layer: bool = False):
         shortest = 2 * len(text_fields) + 1
         if max_seq_length < shortest:
             raise ValueError(f"max_seq_length must be at least {shortest}. "
@@ -82,6 +83,7 @@ class SentenceTask(FinetuningTask):
         self.kind, self.name, self.main_metric = kind, name, metrics[0]
         self.text_fields, self.max_seq_length = text_fields, max_seq_length
         self._metrics, self._swap_in_training = metrics, swap_in_training
+        self._hidden_layer = hidden_layer
 
     @property
     @abc.abstractmethod
@@ -138,7 +140,8 @@ class SentenceTask(FinetuningTask):
 
     def new_head(self, config: ModelConfig, dtype: str | None) -> ClassificationHead:
         num_outputs = 1 if self.kind == "regression" else len(self.labels)
-        head = ClassificationHead(config, num_outputs, name="task", dtype=dtype)
+        head = ClassificationHead(config, num_outputs, name="task",
+                                  hidden_layer=self._hidden_layer, dtype=dtype)
         head.build()
         return head
 
@@ -292,8 +295,8 @@ def _usual_names(split: str) -> list[str]:
 def custom(kind: str, name: str, data_dir: str, *, train_file: str = "", eval_file: str = "",
            test_file: str = "", text_field: str = "text", pair_field: str = "",
            label_field: str = "label", id_field: str = "", labels: tuple[str, ...] = (),
-           value_range: tuple[float, float] | None = None, max_seq_length: int = 128
-           ) -> SentenceTask:
+           value_range: tuple[float, float] | None = None, max_seq_length: int = 128,
+           hidden_layer: bool = False) -> SentenceTask:
     """A task of the user's own .tsv, .csv or .jsonl files; see `tables.rows`.
 
     Its splits are "train", "dev" and "test", as far as there are files; no file is read before
@@ -313,6 +316,7 @@ def custom(kind: str, name: str, data_dir: str, *, train_file: str = "", eval_fi
         value_range: regression labels that are scaled to 0 and 1; None: least and largest of the
             training file.
         max_seq_length: longer examples are cut.
+        hidden_layer: of the head, see `ClassificationHead`.
 
     Raises:
         ValueError: an unknown kind, or labels that occur twice.
@@ -326,4 +330,4 @@ def custom(kind: str, name: str, data_dir: str, *, train_file: str = "", eval_fi
         files={"train": train_file, "dev": eval_file, "test": test_file}, id_field=id_field,
         label_field=label_field, labels=tuple(labels), value_range=value_range,
         text_fields=(text_field, pair_field) if pair_field else (text_field,),
-        max_seq_length=max_seq_length)
+        max_seq_length=max_seq_length, hidden_layer=hidden_layer)

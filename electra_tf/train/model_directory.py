@@ -65,6 +65,8 @@ class Pretrained:
         names = [name for scope, name in parts.items() if scope in scopes]
         if "discriminator" in scopes and "discriminator_head" not in scopes:
             names[0] = "encoder without a head"
+        if "task" in scopes:
+            names = ["fine-tuned model"]
         return (f"{' and '.join(names)}; {model.num_layers} layers, hidden {model.hidden_size}, "
                 f"{model.num_heads} heads, embedding {model.embedding_size}, vocabulary "
                 f"{model.vocab_size}; {sum(value.size for value in self.weights.values()):,} "

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_models import GENERATORS, random_electra
+from scipy import special
 
-from electra_tf import Tokenizer
+from electra_tf import Tokenizer, conversion, prediction
 from electra_tf.conversion import huggingface
 from electra_tf.train import model_directory
 from electra_tf.train.model_directory import Pretrained
@@ -33,6 +34,13 @@ FINE_TUNED = ["SequenceClassification", "TokenClassification", "QuestionAnswerin
 TEXTS = ["The models were trained, and trained again!", "", "naïve café: Ünïcödé Ἀθῆναι",
          "data\tin\u00a0the   network\u200b \ufffd(x)", "我们 trained 中文 models", "x" * 150,
          "x" * 201, "she'll pay $5 ^_^ `so` ~ it's 1/2"]
+
+WORDS = "the model was trained on words tokens small text of large data network he had not we".split()
+SENTENCES = [" ".join(np.random.default_rng(number).choice(WORDS, 1 + number % 9))
+             for number in range(40)]
+FINE_TUNED_HERE = [("classes", "ElectraForSequenceClassification", ["yes, really", "no", "maybe", "[1]", "x"]),
+                   ("number", "ElectraForSequenceClassification", ["score"]),
+                   ("tags", "ElectraForTokenClassification", ["O", "B-X", "I-X"])]
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +129,17 @@ def folder(python, tmp_path_factory, tiny_vocab_file) -> pathlib.Path:
                        "config": THEIR_GENERATOR, "old_pickle": True}]]
     tasks += [["make", {"directory": folder / name, "architecture": f"ElectraFor{name}",
                         "config": THEIR_SIZES}] for name in FINE_TUNED]
+    batch = Tokenizer(tiny_vocab_file).batch(SENTENCES)
+    np.savez(folder / "sentences.npz", input_ids=batch["input_ids"],
+             attention_mask=batch["input_mask"], token_type_ids=batch["segment_ids"])
+    for name, architecture, labels in FINE_TUNED_HERE:
+        config = THEIR_SIZES | {"vocab_size": vocab_size, "id2label": dict(enumerate(labels)),
+                                "label2id": {label: number for number, label in enumerate(labels)}}
+        tasks += [["make", {"directory": folder / name, "architecture": architecture,
+                            "config": config}],
+                  ["compute", {"directory": folder / name, "loader": architecture,
+                               "inputs": folder / "sentences.npz",
+                               "output": folder / name / "outputs.npz"}]]
     loads = [*OURS, ("theirs", "ElectraForPreTraining"), ("pickle", "ElectraForMaskedLM"),
              ("theirs/generator", "ElectraForMaskedLM"), (FINE_TUNED[0], "ElectraModel")]
     tasks += [["compute", {"directory": folder / name, "loader": loader,
@@ -173,6 +192,48 @@ def test_the_encoder_of_a_fine_tuned_model(folder, tmp_path):
     ours = our_outputs(pretrained.check("theirs"), tmp_path / "model",
                        np.load(folder / "their_inputs.npz"))
     assert_agree(ours["main"], np.load(folder / FINE_TUNED[0] / "outputs.npz"))
+
+
+def predict(folder, tmp_path, vocab_file, name, records):
+    """Answers of `electra_tf.predict` with a converted model, for each record."""
+    conversion.convert(str(folder / name), "huggingface", str(tmp_path / "model"), "electra_tf",
+                       vocab=str(vocab_file), lower_case=True, say=lambda line: None)
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert prediction.predict(*(str(tmp_path / file) for file in
+                                ("model", "in.jsonl", "out.jsonl"))) == len(records)
+    return [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+
+
+def test_a_fine_tuned_classifier_predicts_the_same_classes(folder, tmp_path, tiny_vocab_file):
+    answers = predict(folder, tmp_path, tiny_vocab_file, "classes",
+                      [{"text": sentence} for sentence in SENTENCES])
+    logits = np.load(folder / "classes/outputs.npz")["logits"]
+    labels = FINE_TUNED_HERE[0][2]
+    assert [answer["label"] for answer in answers] == [labels[row.argmax()] for row in logits]
+    assert len({answer["label"] for answer in answers}) > 1
+    for answer, expected in zip(answers, special.softmax(logits, -1), strict=True):
+        np.testing.assert_allclose([answer["probabilities"][label] for label in labels], expected,
+                                   atol=TOLERANCE)
+
+
+def test_a_fine_tuned_regression_predicts_the_same_numbers(folder, tmp_path, tiny_vocab_file):
+    answers = predict(folder, tmp_path, tiny_vocab_file, "number",
+                      [{"text": sentence} for sentence in SENTENCES])
+    np.testing.assert_allclose([answer["score"] for answer in answers],
+                               np.load(folder / "number/outputs.npz")["logits"][:, 0],
+                               atol=TOLERANCE)
+
+
+def test_a_fine_tuned_tagger_predicts_the_same_tags(folder, tmp_path, tiny_vocab_file):
+    answers = predict(folder, tmp_path, tiny_vocab_file, "tags",
+                      [{"words": sentence.split()} for sentence in SENTENCES])
+    best = np.load(folder / "tags/outputs.npz")["logits"].argmax(-1)
+    tokenizer, labels = Tokenizer(tiny_vocab_file), FINE_TUNED_HERE[2][2]
+    for answer, row, sentence in zip(answers, best, SENTENCES, strict=True):
+        pieces = [len(ids) for ids in tokenizer.tokenize(sentence.split())]
+        starts = 1 + np.cumsum([0, *pieces[:-1]])
+        assert answer["tags"] == [labels[row[start]] for start in starts]
+    assert len({tag for answer in answers for tag in answer["tags"]}) > 1
 
 
 @pytest.mark.parametrize("name", FINE_TUNED)
