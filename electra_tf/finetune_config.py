@@ -51,7 +51,7 @@ class TaskConfig:
 class FinetuneDataConfig:
     """Files in the task's original layout."""
 
-    dir: str = ""  # directory of the files
+    dir: str = ""  # directory of the files, or tfds:NAME
     train_file: str = ""  # empty: the name that the task's files usually have
     eval_file: str = ""
     test_file: str = ""

@@ -76,6 +76,16 @@ LAYOUTS = {layout.name.lower().replace("-", ""): layout for layout in (
 ALIASES = {"sst": "sst2", "sts": "stsb"}  # the original's names
 
 
+def layout_of(name: str) -> Layout:
+    """The layout of a task, such as rte, SST-2 or stsb; ValueError if GLUE has none."""
+    key = name.lower().replace("-", "").replace("_", "")
+    layout = LAYOUTS.get(ALIASES.get(key, key))
+    if layout is None:
+        names = ", ".join(known.name for known in LAYOUTS.values())
+        raise ValueError(f"The name of a GLUE task must be one of {names}. Received: {name!r}")
+    return layout
+
+
 def task(name: str, data_dir: str, train_file: str = "", eval_file: str = "", test_file: str = "",
          max_seq_length: int = 128) -> SentenceTask:
     """A GLUE task; no file is read before it is needed.
@@ -94,11 +104,7 @@ def task(name: str, data_dir: str, train_file: str = "", eval_file: str = "", te
     Raises:
         ValueError: GLUE has no such task.
     """
-    key = name.lower().replace("-", "").replace("_", "")
-    layout = LAYOUTS.get(ALIASES.get(key, key))
-    if layout is None:
-        names = ", ".join(known.name for known in LAYOUTS.values())
-        raise ValueError(f"The name of a GLUE task must be one of {names}. Received: {name!r}")
+    layout = layout_of(name)
     given = {"train": train_file, "dev": eval_file, "test": test_file}
     return GlueTask(layout, data_dir, {part: file for part, file in given.items() if file},
                     max_seq_length)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from electra_tf.finetune_config import FinetuneConfig, FinetuneDataConfig, TaskConfig
-from electra_tf.tasks import glue, sentences
+from electra_tf.tasks import glue, sentences, tfds_data
 from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.question_answering import QuestionAnsweringTask
 from electra_tf.tasks.tagging import TaggingTask
@@ -19,6 +19,8 @@ def build_task(config: FinetuneConfig) -> FinetuningTask:
         ValueError: the kind or its files do not exist, or they cannot be read.
     """
     task, data = config.task, config.data
+    if data.dir.startswith(tfds_data.PREFIX):
+        data = dataclasses.replace(data, dir=tfds_data.local_copy(data.dir, task))
     if data.dir and not os.path.isdir(data.dir):
         raise ValueError(f"config.data.dir must be a directory. Received: {data.dir}")
     files = {"data_dir": data.dir, "train_file": data.train_file, "eval_file": data.eval_file,
