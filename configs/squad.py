@@ -10,7 +10,9 @@ from electra_tf.finetune_config import FinetuneConfig, TaskConfig
 
 
 def get_config(version: str = "v2") -> FinetuneConfig:
-    number = {"v1": 1, "v2": 2}[version]
+    if version not in ("v1", "v2"):
+        raise ValueError(f"configs/squad.py must be followed by :v1 or :v2. Received: {version}")
+    number = int(version[1:])
     config = FinetuneConfig(task=TaskConfig(kind="squad", name=f"squad_{version}", version=number,
                                             max_seq_length=512))
     config.train.num_epochs = 2.0

@@ -42,8 +42,10 @@ def _parse(argv):
         except (flags.Error, IndexError, TypeError) as error:
             raise ValueError(str(error)) from error
         except (AttributeError, KeyError) as error:
-            raise ValueError("A --config flag must name a section and a field of "
-                             f"electra_tf/config.py. Received: {error.args[0]}") from error
+            raise ValueError(
+                "A --config flag must name a section and a field of electra_tf/config.py, in "
+                "fine-tuning of electra_tf/finetune_config.py. "
+                f"Received: {error.args[0]}") from error
 
     arguments = []
     code = _guarded(lambda: arguments.extend(parse()))

@@ -6,16 +6,17 @@
     RUN/trial_N/                               metrics.jsonl, tensorboard/, result.json
 """
 
-import glob
 import json
 import os
 import shutil
 import sys
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from electra_tf import results
+from electra_tf.config import TrainConfig
 from electra_tf.files import write_text
 from electra_tf.finetune_config import RANDOM, FinetuneConfig
 from electra_tf.models.finetuned import Finetuned
@@ -29,7 +30,10 @@ from electra_tf.train.loop import Trainer
 from electra_tf.train.state import TrainState
 
 _RESULT, _RESULTS = "result.json", "results.json"
-_CALIBRATED = ("config.task.null_threshold",)  # fields that `FinetuningTask.calibrate` may set
+# What may differ between the calls for one workdir: places, rhythm, and what `calibrate` sets.
+_MAY_CHANGE = ("config.runtime.", "config.num_trials", "config.init_from", "config.data.dir",
+               "config.train.log_steps", "config.train.checkpoint_steps",
+               "config.task.null_threshold")
 _STUCK = 0.97  # of the loss of the best constant guess: a trial that ends above has learnt nothing
 
 
@@ -44,36 +48,42 @@ def finetune(config: FinetuneConfig, workdir: str) -> dict:
     source = _Source(config)
     config.take_model(source.pretrained.config)
     runtime = strategy.start(config.runtime, config.train.seed)
-    task = registry.build_task(config)
+    task, examples = _read(config)
     tokenizer = Tokenizer(source.vocab_file, config.data.lower_case, config.data.strip_accents)
-    examples = task.read("train")
-    encoded = _choose(task.encode(examples, tokenizer, training=True),
+    encoded = _choose(task.encode(examples.pop("train"), tokenizer, training=True),
                       config.data.max_train_examples, config.train.seed)
     registry.remember(task, config)
     _compare(config, workdir)
-    if runtime.is_chief:
-        os.makedirs(workdir, exist_ok=True)
-        write_text(os.path.join(workdir, "config.json"), config.to_json())
-        model_directory.write_vocabulary(source.pretrained.tokens, workdir)
     trials = []
-    for trial in range(config.num_trials):
-        directory = os.path.join(workdir, f"trial_{trial}")
-        path = os.path.join(directory, _RESULT)
+    for number in range(config.num_trials):
+        trial = _Trial(config, runtime, tokenizer, workdir, number, source)
+        path = os.path.join(trial.directory, _RESULT)
         if not os.path.exists(path):
-            _Trial(task, config, runtime, tokenizer, directory, trial, source).run(encoded)
+            trial.run(encoded, examples)
             runtime.least(0)  # all workers wait for the chief's files
         with open(path, encoding="utf-8") as file:
             trials.append(json.load(file))
     summary = results.summarize(task.name, task.main_metric, trials)
     if runtime.is_chief:
         best = summary["best"]
-        _keep_best(best, workdir)
+        _keep_best(best, len(trials), workdir)
         for field, value in trials[best]["calibration"].items():
             setattr(config.task, field, value)
         write_text(os.path.join(workdir, "config.json"), config.to_json())
-        write_text(os.path.join(workdir, _RESULTS),
-                                   json.dumps(summary, indent=2) + "\n")
+        write_text(os.path.join(workdir, _RESULTS), json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _read(config: FinetuneConfig) -> tuple[FinetuningTask, dict[str, Any]]:
+    """The task, and the examples of all its splits: what is wrong with a file shows at once."""
+    if not (config.data.dir or config.data.train_file):
+        raise ValueError("config.data.dir must be the directory of the task's files. "
+                         "Received: nothing")
+    task = registry.build_task(config)
+    if "train" not in task.splits:
+        raise ValueError(f"There must be a training file; config.data.train_file names it. "
+                         f"Received: {config.data.dir} with {', '.join(task.splits) or 'nothing'}")
+    return task, {split: task.read(split) for split in task.splits}
 
 
 class _Source:
@@ -104,66 +114,99 @@ class _Source:
 
 
 class _Trial:
-    """One training with one seed, its evaluation and its predictions."""
+    """One training with one seed, its evaluation and its predictions.
 
-    def __init__(self, task: FinetuningTask, config: FinetuneConfig, runtime, tokenizer,
-                 directory: str, number: int, source: _Source):
-        self._task, self._config, self._runtime = task, config, runtime
-        self._tokenizer, self._directory, self._number = tokenizer, directory, number
-        self._source = source
+    Attributes:
+        directory: of its files.
+    """
 
-    def run(self, encoded: Encoded) -> None:
+    def __init__(self, config: FinetuneConfig, runtime: strategy.Runtime, tokenizer: Tokenizer,
+                 workdir: str, number: int, source: _Source):
+        self._config, self._runtime, self._tokenizer = config, runtime, tokenizer
+        self._workdir, self._number, self._source = workdir, number, source
+        self.directory = os.path.join(workdir, f"trial_{number}")
+        # Its own: `calibrate` changes a task, and trials do not depend on each other.
+        self._task = registry.build_task(config)
+
+    def run(self, encoded: Encoded, examples: dict[str, Any]) -> None:
+        """Trains or continues, then evaluates.
+
+        Args:
+            encoded: training rows.
+            examples: of all other splits.
+        """
         settings, optimizer = self._config.loop_settings(len(encoded.rows), self._number)
         loop_task = LoopTask(self._task, self._config.model, encoded, settings.seed,
                              settings.batch_size, one_width=self._runtime.xla)
-        os.makedirs(self._directory, exist_ok=True)
-        trainer = Trainer(loop_task, settings, optimizer, self._directory, self._runtime,
+        trainer = Trainer(loop_task, settings, optimizer, self.directory, self._runtime,
                           self._source)
+        os.makedirs(self.directory, exist_ok=True)
+        if self._runtime.is_chief:
+            _begin(self._config, self._source.pretrained.tokens, self._workdir)
         trainer.run()
         if self._runtime.is_chief:
-            self._evaluate(trainer.model, settings.seed, self._task.chance_loss(encoded))
+            self._evaluate(trainer.model, settings, self._task.chance_loss(encoded), examples)
 
-    def _evaluate(self, model: Finetuned, seed: int, chance_loss: float) -> None:
-        metrics, calibration = {}, {}
-        for split in self._task.splits[1:]:
-            examples = self._task.read(split)
-            encoded = self._task.encode(examples, self._tokenizer, training=False)
+    def _evaluate(self, model: Finetuned, settings: TrainConfig, chance_loss: float,
+                  examples: dict[str, Any]) -> None:
+        task, metrics, calibration = self._task, {}, {}
+        for split, its_examples in examples.items():
+            encoded = task.encode(its_examples, self._tokenizer, training=False)
             with tqdm(total=100, unit="%", desc=f"predicting {split}", leave=False,
                       disable=not sys.stderr.isatty()) as bar:
                 outputs = predict_outputs(
-                    self._task, model, encoded,
+                    task, model, encoded,
                     on_progress=lambda share, bar=bar: bar.update(round(100 * share) - bar.n))
-            predictions = self._task.predict(examples, encoded, outputs)
-            self._task.write(split, examples, predictions,
-                             os.path.join(self._directory, "predictions"))
+            predictions = task.predict(its_examples, encoded, outputs)
+            task.write(split, its_examples, predictions,
+                       os.path.join(self.directory, "predictions"))
             if not split.startswith("test"):
-                metrics[split] = self._task.score(examples, predictions)
-                calibration |= self._task.calibrate(examples, predictions)
+                metrics[split] = task.score(its_examples, predictions)
+                calibration |= task.calibrate(its_examples, predictions)
+        self._log(metrics, settings.num_steps)
         stuck = self._last_loss() > _STUCK * chance_loss
-        result = {"seed": seed, "stuck": stuck, "metrics": metrics, "calibration": calibration}
-        write_text(os.path.join(self._directory, _RESULT),
-                                   json.dumps(result, indent=2) + "\n")
+        result = {"seed": settings.seed, "stuck": stuck, "metrics": metrics, "calibration": calibration}
+        write_text(os.path.join(self.directory, _RESULT), json.dumps(result, indent=2) + "\n")
 
+    def _log(self, metrics: dict[str, dict[str, float]], step: int) -> None:
+        """Adds the evaluations to metrics.jsonl and TensorBoard, beside the training losses."""
+        written = log.MetricsLog(self.directory, step)
+        for split, values in metrics.items():
+            if not written.had(step, split):
+                written.write(step, split, values)
+        written.close()
 
     def _last_loss(self):
         """Training loss of the last lines of metrics.jsonl, a tenth of them."""
-        losses = [line["loss"] for line in log.read(os.path.join(self._directory, "metrics.jsonl"))
+        losses = [line["loss"] for line in log.read(os.path.join(self.directory, "metrics.jsonl"))
                   if line["split"] == "train"]
         return float(np.mean(losses[-max(1, len(losses) // 10):]))
 
 
-def _keep_best(best: int, workdir: str) -> None:
+def _begin(config: FinetuneConfig, tokens: tuple[str, ...], workdir: str) -> None:
+    """Writes what makes the workdir a model directory; later trials leave it as it is."""
+    path = os.path.join(workdir, "config.json")
+    if not os.path.exists(path):
+        model_directory.write_vocabulary(tokens, workdir)
+        write_text(path, config.to_json())
+
+
+def _keep_best(best: int, num_trials: int, workdir: str) -> None:
     """Makes the workdir the best trial's model directory, and drops the trials' checkpoints."""
-    trial = os.path.join(workdir, f"trial_{best}")
-    if os.path.exists(os.path.join(trial, "checkpoints")):  # else an earlier call has done it
+    trials = [os.path.join(workdir, f"trial_{number}") for number in range(num_trials)]
+    if os.path.exists(os.path.join(trials[best], "checkpoints")):  # else a former call has done it
         for name, copy in (("predictions", shutil.copytree), ("checkpoints", _copy_weights)):
-            target = os.path.join(workdir, name)
+            source, target = os.path.join(trials[best], name), os.path.join(workdir, name)
+            if not os.path.exists(source):
+                continue  # no predictions: there is only a training file
             shutil.rmtree(f"{target}.tmp", ignore_errors=True)
-            copy(os.path.join(trial, name), f"{target}.tmp")
+            copy(source, f"{target}.tmp")
             shutil.rmtree(target, ignore_errors=True)
             os.rename(f"{target}.tmp", target)
-    for folder in glob.glob(os.path.join(glob.escape(workdir), "trial_*", "checkpoints")):
-        shutil.rmtree(folder)
+    for folder in (os.path.join(trial, "checkpoints") for trial in trials):
+        if os.path.exists(folder):
+            os.rename(folder, f"{folder}.tmp")  # never there in part
+        shutil.rmtree(f"{folder}.tmp", ignore_errors=True)
 
 
 def _copy_weights(source: str, target: str) -> None:
@@ -173,13 +216,19 @@ def _copy_weights(source: str, target: str) -> None:
 
 
 def _compare(config: FinetuneConfig, workdir: str) -> None:
-    """Refuses to mix trials of different settings."""
+    """Refuses to mix trials of different settings, and to forget some of them."""
+    path = os.path.join(workdir, _RESULTS)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            number = len(json.load(file)["trials"])
+        if number > config.num_trials:
+            raise ValueError(f"config.num_trials must be at least {number}, of which {workdir} has "
+                             f"the best one. Received: {config.num_trials}")
     if not os.path.exists(os.path.join(workdir, "config.json")):
         return
     former, now = FinetuneConfig.load(workdir).flat(), config.flat()
     changed = {name: (value, now[name]) for name, value in former.items()
-               if value != now[name]
-               and not name.startswith(("config.runtime.", "config.num_trials", *_CALIBRATED))}
+               if value != now[name] and not name.startswith(_MAY_CHANGE)}
     if changed:
         name, (before, after) = next(iter(changed.items()))
         raise ValueError(f"All trials of a workdir must have the same settings: {name} was "

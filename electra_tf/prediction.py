@@ -44,6 +44,9 @@ def load(model: str) -> tuple[FinetuneConfig, FinetuningTask, Finetuned]:
     """A fine-tuned model, in float32."""
     config = FinetuneConfig.load(model)
     task = registry.task_of_model(config)
+    if not os.path.exists(os.path.join(model, "checkpoints")):
+        raise ValueError(f"A fine-tuning must be complete before its model can predict: repeat its "
+                         f"command. Received: {model} without checkpoints/")
     network = Finetuned(config.model, task.new_head, dtype="float32")
     SavedWeights(os.path.join(model, "checkpoints")).assign(
         {variable.path: variable.value for variable in network.trainable_variables})

@@ -95,14 +95,14 @@ class SpanHead(keras.layers.Layer):
         Args:
             hidden: [B, L, H].
             batch: rows.
-            beam_size: how many, k; at most L.
+            beam_size: how many, k; at most L, which must be as large where it is not known yet.
 
         Returns:
             `start_top_log_probs` float32 and `start_top_index` int32 [B, k];
             `end_top_log_probs` float32 and `end_top_index` int32 [B, k, k]; with a classifier
             `answerable_logit` float32 [B], which is larger the less there seems to be an answer.
         """
-        k = min(beam_size, hidden.shape[1])
+        k = min(beam_size, hidden.shape[1] or beam_size)
         start_logits = self.start_logits(hidden, batch)
         start_values, starts = ops.top_k(ops.log_softmax(start_logits), k)
         starts = ops.cast(starts, "int32")

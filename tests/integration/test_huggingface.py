@@ -35,10 +35,11 @@ TEXTS = ["The models were trained, and trained again!", "", "naïve café: Ünï
          "data\tin\u00a0the   network\u200b \ufffd(x)", "我们 trained 中文 models", "x" * 150,
          "x" * 201, "she'll pay $5 ^_^ `so` ~ it's 1/2"]
 
-WORDS = "the model was trained on words tokens small text of large data network he had not we".split()
+WORDS = "the model was trained on words tokens small text of large data network he had not".split()
 SENTENCES = [" ".join(np.random.default_rng(number).choice(WORDS, 1 + number % 9))
              for number in range(40)]
-FINE_TUNED_HERE = [("classes", "ElectraForSequenceClassification", ["yes, really", "no", "maybe", "[1]", "x"]),
+FINE_TUNED_HERE = [("classes", "ElectraForSequenceClassification",
+                    ["yes, really", "no", "maybe", "[1]", "x"]),
                    ("number", "ElectraForSequenceClassification", ["score"]),
                    ("tags", "ElectraForTokenClassification", ["O", "B-X", "I-X"])]
 
