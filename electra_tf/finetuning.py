@@ -165,7 +165,8 @@ class _Trial:
                 calibration |= task.calibrate(its_examples, predictions)
         self._log(metrics, settings.num_steps)
         stuck = self._last_loss() > _STUCK * chance_loss
-        result = {"seed": settings.seed, "stuck": stuck, "metrics": metrics, "calibration": calibration}
+        result = {"seed": settings.seed, "stuck": stuck, "metrics": metrics,
+                  "calibration": calibration}
         write_text(os.path.join(self.directory, _RESULT), json.dumps(result, indent=2) + "\n")
 
     def _log(self, metrics: dict[str, dict[str, float]], step: int) -> None:
