@@ -8,13 +8,15 @@ import tensorflow as tf
 from electra_tf.finetune_config import TaskConfig
 from electra_tf.models.finetuned import Finetuned
 from electra_tf.serving.network import outputs_function
-from electra_tf.tasks.question_answering import NULL_THRESHOLD, QuestionAnsweringTask
+from electra_tf.tasks.question_answering import (
+    BEAM_SIZE,
+    MAX_ANSWER_LENGTH,
+    NULL_THRESHOLD,
+    QuestionAnsweringTask,
+)
 from electra_tf.tasks.squad_answers import NO_WINDOW_ODDS
 from electra_tf.text.framing import frame
 from electra_tf.text.wordpiece import Tokenizer, valid_utf8
-
-_MAX_ANSWER_LENGTH = 30  # in tokens, the task's default
-_LEAST_TOKENS = 32  # of a row; the task looks at the likeliest 20
 
 
 class Windows(NamedTuple):
@@ -48,7 +50,7 @@ class Answerer(tf.Module):
                  tokenizer: Tokenizer):
         super().__init__(name="answerer")
         # Keras layers and the tokenizer stay in closures, see `ReplacedTokenDetector`.
-        outputs_of = outputs_function(task, model, _LEAST_TOKENS)
+        outputs_of = outputs_function(task, model, least_tokens=BEAM_SIZE)
         threshold = config.null_threshold or NULL_THRESHOLD
 
         def answer(question, context):
@@ -158,7 +160,7 @@ def _best_spans(windows: Windows, owners: tf.Tensor, outputs: dict[str, tf.Tenso
     inside &= owner == tf.range(tf.size(begin, tf.int64))[:, None]
     num_tokens = end - start[:, :, None] + 1
     valid = (inside[:, :, None] & (end < length[:, :, None]) & (num_tokens >= 1)
-             & (num_tokens <= _MAX_ANSWER_LENGTH))
+             & (num_tokens <= MAX_ANSWER_LENGTH))
     log_probs = tf.where(valid, outputs["start_top_log_probs"][:, :, None]
                          + outputs["end_top_log_probs"], -math.inf)
     k = start.shape[1]

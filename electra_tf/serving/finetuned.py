@@ -11,6 +11,7 @@ from electra_tf.serving.answerer import Answerer
 from electra_tf.serving.sentences import SentencePredictor
 from electra_tf.serving.tagger import Tagger
 from electra_tf.tasks import registry
+from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.question_answering import QuestionAnsweringTask
 from electra_tf.tasks.tagging import TaggingTask
 from electra_tf.text.wordpiece import Tokenizer
@@ -37,7 +38,21 @@ def load_finetuned(directory: str, max_seq_length: int | None = None) -> tf.Modu
     Raises:
         ValueError: the directory is incomplete, or the length is not one for the model and task.
     """
+    task, model, tokenizer, config = load_network(directory, max_seq_length)
+    if isinstance(task, TaggingTask):
+        return Tagger(task, model, tokenizer)
+    if isinstance(task, QuestionAnsweringTask):
+        return Answerer(config.task, task, model, tokenizer)
+    return SentencePredictor(task, model, tokenizer)
+
+
+def load_network(directory: str, max_seq_length: int | None = None
+                 ) -> tuple[FinetuningTask, Finetuned, Tokenizer, FinetuneConfig]:
+    """The parts of a fine-tuned model, in float32; arguments and errors as of `load_finetuned`."""
     config = FinetuneConfig.load(directory)
+    if not os.path.exists(os.path.join(directory, "checkpoints")):
+        raise ValueError("A fine-tuning must be complete before its model can be used: repeat its "
+                         f"command. Received: {directory} without checkpoints/")
     longest = config.model.max_positions
     length = config.task.max_seq_length if max_seq_length is None else max_seq_length
     if length > longest:
@@ -50,8 +65,4 @@ def load_finetuned(directory: str, max_seq_length: int | None = None) -> tf.Modu
         {variable.path: variable.value for variable in model.trainable_variables})
     tokenizer = Tokenizer(os.path.join(directory, VOCABULARY), config.data.lower_case,
                           config.data.strip_accents)
-    if isinstance(task, TaggingTask):
-        return Tagger(task, model, tokenizer)
-    if isinstance(task, QuestionAnsweringTask):
-        return Answerer(config.task, task, model, tokenizer)
-    return SentencePredictor(task, model, tokenizer)
+    return task, model, tokenizer, config

@@ -28,6 +28,8 @@ from electra_tf.text.wordpiece import Tokenizer
 
 # The original's, chosen on the dev set of SQuAD 2.0: not to be trusted with other models or data.
 NULL_THRESHOLD = -2.75
+MAX_ANSWER_LENGTH = 30  # in tokens
+BEAM_SIZE = 20
 
 
 class QuestionAnsweringTask(FinetuningTask):
@@ -70,8 +72,9 @@ class QuestionAnsweringTask(FinetuningTask):
 
     def __init__(self, name: str, data_dir: str, *, train_file: str = "", eval_file: str = "",
                  test_file: str = "", version: int = 1, max_seq_length: int = 512,
-                 doc_stride: int = 128, max_query_length: int = 64, max_answer_length: int = 30,
-                 n_best_size: int = 20, beam_size: int = 20, answerable_weight: float = 0.5,
+                 doc_stride: int = 128, max_query_length: int = 64,
+                 max_answer_length: int = MAX_ANSWER_LENGTH, n_best_size: int = 20,
+                 beam_size: int = BEAM_SIZE, answerable_weight: float = 0.5,
                  null_threshold: float | None = None):
         if version not in RELEASES:
             raise ValueError(f"version must be 1 (every question has an answer) or 2 (or none). "

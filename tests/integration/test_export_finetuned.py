@@ -183,16 +183,15 @@ def test_numbers(models, answers, tmp_path):
 
 def _assert_tagged(served, model, tmp_path):
     """Compares with the tags, probabilities and words of prediction from Python."""
-    from electra_tf import prediction
+    from electra_tf.serving.finetuned import load_network
     from electra_tf.tasks.finetuning_loop import predict_outputs
-    from electra_tf.text.wordpiece import Tokenizer
 
     texts = [_valid(text) for text in _inputs("tagging")["text"]]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n"
                                                for text in texts))
-    _, task, network = prediction.load(model)
+    task, network, tokenizer, _ = load_network(str(model))
     examples = task.read_file(str(tmp_path / "in.jsonl"))
-    encoded = task.encode(examples, Tokenizer(f"{model}/vocab.txt"), training=False)
+    encoded = task.encode(examples, tokenizer, training=False)
     assert len(encoded.rows) > len(texts)  # long ones are several rows
     outputs = predict_outputs(task, network, encoded)
     tags = task.predict(examples, encoded, outputs)
@@ -229,18 +228,17 @@ def test_tags_of_other_schemes(tiny_vocab_file, tmp_path, scheme):
 
 
 def _assert_answered(served, model, tmp_path):
-    from electra_tf import prediction
+    from electra_tf.serving.finetuned import load_network
     from electra_tf.tasks.finetuning_loop import predict_outputs
-    from electra_tf.text.wordpiece import Tokenizer
 
     inputs = [[_valid(text) for text in texts] for texts in _inputs("squad").values()]
     data = [{"title": "", "paragraphs": [
         {"context": context, "qas": [{"id": str(number), "question": question, "answers": []}]}
         for number, (question, context) in enumerate(zip(*inputs))]}]
     (tmp_path / "in.json").write_text(json.dumps({"version": "v2.0", "data": data}))
-    config, task, network = prediction.load(model)
+    task, network, tokenizer, config = load_network(str(model))
     examples = task.read_file(str(tmp_path / "in.json"))
-    encoded = task.encode(examples, Tokenizer(f"{model}/vocab.txt"), training=False)
+    encoded = task.encode(examples, tokenizer, training=False)
     predictions = task.predict(examples, encoded, predict_outputs(task, network, encoded))
     task.write_file(examples, predictions, str(tmp_path / "out.json"))
     texts = json.loads((tmp_path / "out.json").read_text())
