@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import random
 
 import pytest
@@ -110,16 +109,3 @@ def test_finding_files(tmp_path):
     with pytest.raises(ValueError, match=r"The dev file must be one of a.tsv, d.csv \(or the same "
                                          r"with .gz\). Received: "):
         tables.require(str(tmp_path), ["a.tsv", "d.csv"], "The dev file")
-
-
-def test_written_completely_or_not_at_all(tmp_path):
-    path = str(tmp_path / "new" / "out.txt")
-    tables.write_text(path, "old\n")
-    with pytest.raises(UnicodeEncodeError):
-        tables.write_text(path, "a" * 100_000 + "\ud800")
-    with open(path, "rb") as file:
-        assert file.read() == b"old\n"
-    tables.write_text(path, "né\n")
-    with open(path, "rb") as file:
-        assert file.read() == "né\n".encode()
-    assert os.listdir(tmp_path / "new") == ["out.txt"]
