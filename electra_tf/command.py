@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging as standard_logging
 import os
 import re
 import sys
@@ -61,6 +62,8 @@ def _start(main, tensorflow, argv):
             tf.config.list_physical_devices()  # wakes the GPU's libraries, or misses them
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
+    logging.get_absl_handler().setFormatter(
+        standard_logging.Formatter("%(levelname)s: %(message)s"))
     main(argv)
 
 
