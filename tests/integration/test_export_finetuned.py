@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
+pytestmark = pytest.mark.slow  # one export of each kind, and a process that reads them all
+
 LONG = "one two three. " * 25
 TEXTS = ["", "the model", "Über naïve models, trained on 日本 texts!", "\x00\x07 \t", "(the)", LONG,
          "a", "[MASK] [SEP] unknownness", "the\u3000of\x85and\x1cto\u2028in\u00a0is\ufffd",

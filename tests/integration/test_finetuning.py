@@ -244,6 +244,7 @@ def test_a_training_file_is_enough(settings):
                                       "trial_0"}
 
 
+@pytest.mark.slow
 def test_the_commands_and_a_second_trial(tasks, tmp_path):
     (config, fields), run = tasks["classification"], tmp_path / "run"
     first = tiny_runs.run(tiny_tasks.command(config, run, {**fields, "train.num_epochs": 2.0}))
