@@ -4,6 +4,7 @@ Command:   as there, with this config.
 Compute:   as many floating-point operations in each phase, by objectives/flops.py: a step costs
            5.62 M per token at length 16 (ELECTRA's 6.54 M) and 6.45 M at 128 (7.65 M), so there
            are more steps.
+Expected:  not run yet.
 """
 
 from configs import electra_tiny

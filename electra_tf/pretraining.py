@@ -33,7 +33,10 @@ def pretrain(config: Config, workdir: str) -> int:
     start = None
     if config.init_from:
         start = Start(config.init_from, config.init_schedule == "continue")
-        start.prepare(config) if former is None else config.take_networks(former)
+        if former is None:
+            start.prepare(config)
+        else:
+            config.take_networks(former)
         config.validate()
     runtime = strategy.start(config.runtime, config.train.seed)
     task = PretrainingTask(config)

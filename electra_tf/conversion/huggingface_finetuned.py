@@ -7,7 +7,6 @@ at its start.
 import os
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
 from electra_tf.conversion import huggingface, huggingface_config, huggingface_tokenizer
@@ -15,6 +14,7 @@ from electra_tf.conversion.huggingface_names import BASE, BUFFERS, from_tensors
 from electra_tf.conversion.huggingface_tensors import open_tensors, read_json
 from electra_tf.finetune_config import FinetuneConfig
 from electra_tf.models.finetuned import Finetuned
+from electra_tf.models.initialization import shapes_of
 from electra_tf.tasks import registry
 from electra_tf.train.checkpoint import compare_shapes
 from electra_tf.train.model_directory import Pretrained, check_vocabulary
@@ -35,6 +35,9 @@ class FinetunedModel(Pretrained):
                              f" Received: {source}, which has none that ours can use")
         check_vocabulary(self.tokens, self.config.model.vocab_size, source)
         return self
+
+    def parts(self) -> str:
+        return "fine-tuned model"
 
 
 def holds_head(directory: str, allow_pickle: bool) -> bool:
@@ -103,6 +106,4 @@ def _config(directory: str, is_tagger: bool) -> FinetuneConfig:
 
 
 def _shapes(config: FinetuneConfig) -> dict[str, tuple[int, ...]]:
-    with keras.StatelessScope(initialize_variables=False):
-        model = Finetuned(config.model, registry.task_of_model(config).new_head)
-    return {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
+    return shapes_of(lambda: Finetuned(config.model, registry.task_of_model(config).new_head))

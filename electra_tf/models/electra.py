@@ -8,7 +8,7 @@ import keras
 from electra_tf.config import Config
 from electra_tf.models.encoder import Embeddings, Encoder
 from electra_tf.models.heads import MaskedLMHead, ReplacedTokenHead
-from electra_tf.models.initialization import initialize
+from electra_tf.models.initialization import initialize, shapes_of
 
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
 
@@ -106,9 +106,7 @@ def variable_shapes(config: Config, paths: Collection[str]) -> dict[str, tuple[i
     Returns:
         Shapes by variable path.
     """
-    with keras.StatelessScope(initialize_variables=False):
-        model = new_uninitialized(config, paths)
-    return {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
+    return shapes_of(lambda: new_uninitialized(config, paths))
 
 
 def new_uninitialized(config: Config, paths: Collection[str], dtype: str | None = None

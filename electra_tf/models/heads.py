@@ -5,7 +5,7 @@ from keras import ops
 
 from electra_tf.config import ModelConfig
 from electra_tf.models.encoder import Embeddings
-from electra_tf.models.layers import Dense, LayerNorm, gelu
+from electra_tf.models.layers import Dense, LayerNorm, at_positions, gelu
 
 
 class MaskedLMHead(keras.layers.Layer):
@@ -41,10 +41,7 @@ class MaskedLMHead(keras.layers.Layer):
         Returns:
             float32 [B*M, V or more].
         """
-        batch, length, width = ops.shape(hidden)
-        flat = positions + ops.arange(batch, dtype="int32")[:, None] * length
-        picked = ops.take(ops.reshape(hidden, (-1, width)), ops.reshape(flat, (-1,)), axis=0)
-        output = self.layer_norm(gelu(self.dense(picked)))
+        output = self.layer_norm(gelu(self.dense(at_positions(hidden, positions))))
         # The 8 bits of bfloat16 are too few for logits; the 11 of float16 (and TF32) are enough.
         dtype = "float32" if output.dtype == "bfloat16" else output.dtype
         output, table = ops.cast(output, dtype), ops.cast(self._embeddings.tokens, dtype)

@@ -1,10 +1,18 @@
-"""How weights start; the one place that says so."""
+"""How weights start, the one place that says so; and their shapes before they do."""
 
 import zlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
+
+
+def shapes_of(new_model: Callable[[], keras.Model]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's weights by path, without making one of them."""
+    with keras.StatelessScope(initialize_variables=False):
+        return {variable.path: tuple(variable.shape)
+                for variable in new_model().trainable_variables}
 
 
 def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:

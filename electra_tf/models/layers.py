@@ -77,6 +77,13 @@ def _sum_rows(rows):
     return ops.matmul(ops.ones((1, ops.shape(rows)[0]), rows.dtype), rows)[0]
 
 
+def at_positions(hidden, positions):
+    """Hidden states [B, L, H] at int32 positions [B, M]: [B*M, H]."""
+    batch, length, width = ops.shape(hidden)
+    flat = positions + ops.arange(batch, dtype="int32")[:, None] * length
+    return ops.take(ops.reshape(hidden, (-1, width)), ops.reshape(flat, (-1,)), axis=0)
+
+
 @ops.custom_gradient
 def gelu(inputs):
     """Gaussian error linear unit by erf, as in the original (not the tanh approximation)."""

@@ -9,7 +9,7 @@ from keras import ops
 
 from electra_tf import features
 from electra_tf.config import ModelConfig
-from electra_tf.models.layers import Dense, gelu
+from electra_tf.models.layers import Dense, at_positions, gelu
 
 HIDDEN_SIZE = 512  # of the end's and the classifier's hidden layers, whatever the encoder's size
 MASKED_LOGIT = -1000.0  # added where no answer can be
@@ -129,7 +129,5 @@ def _per_token(logit, hidden):
 
 def _picked(hidden, positions):
     """Hidden states at int32 [B, S] positions: [B, S, H]."""
-    batch, length, width = ops.shape(hidden)
-    flat = positions + ops.arange(batch, dtype="int32")[:, None] * length
-    rows = ops.take(ops.reshape(hidden, (-1, width)), ops.reshape(flat, (-1,)), axis=0)
-    return ops.reshape(rows, (batch, -1, width))
+    batch, _, width = ops.shape(hidden)
+    return ops.reshape(at_positions(hidden, positions), (batch, -1, width))

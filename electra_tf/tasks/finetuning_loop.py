@@ -25,7 +25,8 @@ WIDTHS = 8, 32  # batch widths are multiples of these, in training and in predic
 class LoopTask:
     """Gives the loop a model, batches, loss sums and metrics of one trial.
 
-    The order of the rows is a function of (seed, epoch); a batch may span two epochs.
+    It is not evaluated inside the loop, but on its predictions, after training. The order of the
+    rows is a function of (seed, epoch); a batch may span two epochs.
 
     Args:
         task: what is learnt.
@@ -105,10 +106,6 @@ class LoopTask:
 
     def metrics(self, counts):
         return {"loss": float(counts["loss"] / counts["weight"])}
-
-    def eval_counts(self, model, batch, random):
-        """Not used: a task is evaluated on its predictions, after training."""
-        raise NotImplementedError
 
     def _order_of(self, epoch):
         """The epoch's rows: shuffled, then sorted by length within POOL batches, these shuffled."""

@@ -20,7 +20,7 @@ from scipy import stats
 from electra_tf import features
 from electra_tf.config import ModelConfig
 from electra_tf.files import write_text
-from electra_tf.models.task_heads import ClassificationHead
+from electra_tf.models.classification_head import ClassificationHead
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.tasks import sentence_metrics, tables
 from electra_tf.tasks.finetuning import Encoded, FinetuningTask

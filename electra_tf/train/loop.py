@@ -58,7 +58,8 @@ class Trainer:
         self._initialize, self._step = initialize, 0
         self._run_steps = HostLoop(TrainStep(task, model, self._optimizer, self._state, runtime,
                                              settings, optimizer.clip_norm))
-        self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
+        if settings.eval_steps:
+            self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
         self._progress = Progress(settings.num_steps, enabled=runtime.is_chief)
 
     def run(self) -> int:

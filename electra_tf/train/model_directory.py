@@ -57,17 +57,19 @@ class Pretrained:
         config.objective.name = "electra"
         return Pretrained(config, weights, self.tokens, self.step)
 
-    def summary(self) -> str:
-        """What it is, in one line."""
-        model, scopes = self.config.model, {path.split("/")[0] for path in self.weights}
+    def parts(self) -> str:
+        """Which networks there are, in words."""
+        scopes = {path.split("/")[0] for path in self.weights}
         parts = {"encoder": "masked language model", "discriminator": "discriminator",
                  "generator_head": "generator"}
-        names = [name for scope, name in parts.items() if scope in scopes]
-        if "discriminator" in scopes and "discriminator_head" not in scopes:
-            names[0] = "encoder without a head"
-        if "task" in scopes:
-            names = ["fine-tuned model"]
-        return (f"{' and '.join(names)}; {model.num_layers} layers, hidden {model.hidden_size}, "
+        if "discriminator_head" not in scopes:
+            parts["discriminator"] = "encoder without a head"
+        return " and ".join(name for scope, name in parts.items() if scope in scopes)
+
+    def summary(self) -> str:
+        """What it is, in one line."""
+        model = self.config.model
+        return (f"{self.parts()}; {model.num_layers} layers, hidden {model.hidden_size}, "
                 f"{model.num_heads} heads, embedding {model.embedding_size}, vocabulary "
                 f"{model.vocab_size}; {sum(value.size for value in self.weights.values()):,} "
                 f"weights, step {self.step}")

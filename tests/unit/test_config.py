@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 from electra_tf.config import Config, load
+from electra_tf.objectives.flops import training_flops_per_token
 
 # Table 6 of the paper: layers, hidden, FFN, heads, embedding, generator hidden, mask share,
 # learning rate, batch, steps.
@@ -33,6 +34,24 @@ def test_configs_have_the_papers_hyperparameters(name):
 @pytest.mark.parametrize("name", ["bert_small", "quickstart"])
 def test_other_configs_are_valid(name):
     importlib.import_module(f"configs.{name}").get_config().validate()
+
+
+@pytest.mark.parametrize("length", ["16", "128"])
+def test_the_tiny_configs_have_the_same_compute(length):
+    compute = []
+    for name in ("electra_tiny", "bert_tiny"):
+        config = importlib.import_module(f"configs.{name}").get_config(length).validate()
+        config.model.vocab_size = 8192
+        compute.append(training_flops_per_token(config, int(length)) * config.train.num_steps
+                       * config.train.batch_size * int(length))
+    assert compute[0] == pytest.approx(compute[1], rel=1e-3)
+    assert sum(compute) == pytest.approx(2 * {"16": 8.57e13, "128": 1.002e14}[length], rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["electra_tiny", "bert_tiny", "squad"])
+def test_an_unknown_argument_is_refused(name):
+    with pytest.raises(ValueError, match="must be followed by .* Received: 64"):
+        importlib.import_module(f"configs.{name}").get_config("64")
 
 
 def test_generator_follows_the_originals_rules():

@@ -8,9 +8,9 @@ from scipy import special
 
 from electra_tf import Tokenizer
 from electra_tf.config import ModelConfig
+from electra_tf.models.classification_head import ClassificationHead
 from electra_tf.models.initialization import initialize
 from electra_tf.models.randomness import DropoutRandom
-from electra_tf.models.task_heads import ClassificationHead
 from electra_tf.tasks import sentences
 from electra_tf.tasks.finetuning import Encoded
 from electra_tf.tasks.sentence_examples import Sentences
