@@ -21,7 +21,8 @@ BUILDERS = ["setuptools-scm<9"]  # seqeval has no wheel, and takes its version f
 JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "psutil", "tqdm", "pytest"]
 # What the tests of conversion to and from Hugging Face run in the other environment; no TensorFlow.
 # torch is held to one version: indexes differ in which versions have a build for CPUs alone.
-INTEROP = ["transformers>=5,<6", "torch==2.13.0", "safetensors", "tokenizers", "numpy", "pytest"]
+INTEROP = ["transformers>=5,<6", "torch==2.13.0", "safetensors", "tokenizers", "numpy", "pytest",
+           "onnx>=1.17,<2", "onnxruntime>=1.20,<2"]
 
 HEADER = """\
 # {what}
