@@ -10,7 +10,7 @@ Expected:  not run yet.
 from configs import electra_tiny
 from electra_tf.config import Config
 
-STEPS = {16: 7_455, 128: 7_584}
+STEPS = {16: 4_976, 128: 5_062}
 
 
 def get_config(seq_length: str = "16") -> Config:

@@ -7,108 +7,18 @@ In a terminal every word is shaded by its probability; elsewhere suspicious word
 like word[0.87]. A text may be a pair, ORIGINAL => CHANGED: then the changed one is shown, with
 what the discriminator makes of each changed word.
 
-Like a server, this needs nothing but TensorFlow and tensorflow_text.
+Like a server, this needs nothing of the models: only TensorFlow and tensorflow_text.
 """
 
 import argparse
-import contextlib
-import difflib
-import logging
-import os
 import sys
-from typing import NamedTuple
+
+from electra_tf.serving.answers import rows_of
+from electra_tf.serving.local_bundle import LocalBundle
+from electra_tf.serving.replaced_words import Word, compare, render, words_of
 
 ARROW = " => "
-# Backgrounds of the terminal's 256 colours, from no suspicion to the strongest.
-_SHADES = (None, 230, 229, 223, 216, 209, 203)
-
-
-class Word(NamedTuple):
-    """A word of a text: its bytes and the largest probability of its tokens."""
-
-    start: int
-    end: int
-    text: str
-    probability: float
-
-
-class Comparison(NamedTuple):
-    """A changed word: before and after, and its rank (1: the most suspicious) among all words."""
-
-    old: Word
-    new: Word
-    rank: int
-    num_words: int
-
-
-def load(bundle: str):
-    """The function text string [B] → {name: [B, L]} of a bundle.
-
-    Raises:
-        ValueError: the directory holds no such SavedModel.
-    """
-    if not os.path.isfile(os.path.join(bundle, "saved_model.pb")):
-        raise ValueError(f"A bundle must be a directory with saved_model.pb, such as "
-                         f"SERVING_DIR/1. Received: {bundle}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow says on loading that gradients were not saved; nobody wants any here.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    with _quiet_start():
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401 (registers the tokenizer's ops)
-
-        signatures = tf.saved_model.load(bundle).signatures
-    if "detect_replaced" not in signatures:
-        raise ValueError(f"A bundle must have the signature detect_replaced. Received: {bundle} "
-                         f"with {', '.join(sorted(signatures))}")
-    return lambda texts: {name: value.numpy() for name, value in
-                          signatures["detect_replaced"](text=tf.constant(texts)).items()}
-
-
-def words_of(texts: list[str], detect) -> list[list[Word]]:
-    """The words of each text with their probabilities."""
-    answers = detect(texts)
-    results = []
-    for row, text in enumerate(texts):
-        data, words = text.encode(), {}
-        for start, end, probability in zip(answers["start_offset"][row].tolist(),
-                                           answers["end_offset"][row].tolist(),
-                                           answers["replaced_probability"][row].tolist()):
-            if end:  # not [CLS], [SEP] or padding
-                known = words.get((start, end))
-                if known is None or known.probability < probability:
-                    words[start, end] = Word(start, end, data[start:end].decode(), probability)
-        results.append([words[place] for place in sorted(words)])
-    return results
-
-
-def compare(original: list[Word], changed: list[Word]) -> list[Comparison]:
-    """The words that stand in the changed text in the place of others."""
-    matcher = difflib.SequenceMatcher(None, [word.text for word in original],
-                                      [word.text for word in changed], autojunk=False)
-    found = []
-    for kind, first, last, new_first, _ in matcher.get_opcodes():
-        if kind == "replace":
-            for old, new in zip(original[first:last], changed[new_first:]):
-                rank = 1 + sum(word.probability > new.probability for word in changed)
-                found.append(Comparison(old, new, rank, len(changed)))
-    return found
-
-
-def render(text: str, words: list[Word], threshold: float, colour: bool) -> str:
-    """The text with its suspicious words marked."""
-    data, parts, position = text.encode(), [], 0
-    for word in words:
-        parts.append(data[position:word.start].decode())
-        shade = _SHADES[min(int(word.probability / threshold * 2), len(_SHADES) - 1)]
-        if colour and shade:
-            parts.append(f"\x1b[30;48;5;{shade}m{word.text}\x1b[0m")
-        elif not colour and word.probability >= threshold:
-            parts.append(f"{word.text}[{word.probability:.2f}]")
-        else:
-            parts.append(word.text)
-        position = word.end
-    return "".join(parts) + data[position:].decode()
+SIGNATURE = "detect_replaced"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -126,16 +36,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if not 0 < options.threshold <= 1:
             raise ValueError(f"--threshold must be in (0, 1]. Received: {options.threshold}")
-        show(_pairs(options), load(options.bundle), options.threshold,
+        show(_pairs(options), _load(options.bundle), options.threshold,
              options.colour == "always" or options.colour == "auto" and sys.stdout.isatty())
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
-def show(pairs: list[tuple[str, str]], detect, threshold: float, colour: bool) -> None:
+def show(pairs: list[tuple[str, str]], bundle: LocalBundle, threshold: float,
+         colour: bool) -> None:
     """Prints every text; for pairs, how suspicious each changed word is, before and after."""
-    originals = words_of([pair[0] for pair in pairs], detect)
-    changed = words_of([pair[1] for pair in pairs], detect)
+    originals, changed = (_detect(bundle, list(texts)) for texts in zip(*pairs))
     comparisons = [compare(*both) for both in zip(originals, changed)]
     for (_, text), words, of_text in zip(pairs, changed, comparisons):
         print(render(text, words, threshold, colour))
@@ -152,17 +62,17 @@ def show(pairs: list[tuple[str, str]], detect, threshold: float, colour: bool) -
               f"{chance:.1f}).")
 
 
-@contextlib.contextmanager
-def _quiet_start():
-    """Hides what TensorFlow's C++ side says on every start, whatever its log level."""
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+def _load(path: str) -> LocalBundle:
+    bundle = LocalBundle(path)
+    if SIGNATURE not in bundle.signatures:
+        raise ValueError(f"A bundle must have the signature {SIGNATURE}. Received: {path} with "
+                         f"{', '.join(bundle.signatures)}")
+    return bundle
+
+
+def _detect(bundle: LocalBundle, texts: list[str]) -> list[list[Word]]:
+    answers = rows_of(bundle.predict({"text": texts}, SIGNATURE))
+    return [words_of(text, answer) for text, answer in zip(texts, answers)]
 
 
 def _pairs(options) -> list[tuple[str, str]]:

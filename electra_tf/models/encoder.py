@@ -126,7 +126,8 @@ class TransformerLayer(keras.layers.Layer):
 def _visibility(batch):
     """Returns (score bias float32 [B, 1, 1 or L, L], position ids [B, L] or None)."""
     if features.DOCUMENT_IDS not in batch:
-        visible = ops.cast(batch[features.INPUT_MASK], "float32")[:, None, None, :]
+        # Not [:, None, None, :], which TFLite's converter has no op for.
+        visible = ops.expand_dims(ops.cast(batch[features.INPUT_MASK], "float32"), (1, 2))
         return (1.0 - visible) * MASKED_SCORE, None
     documents = batch[features.DOCUMENT_IDS]
     same = ops.cast(ops.logical_and(documents[:, :, None] == documents[:, None, :],

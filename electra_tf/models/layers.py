@@ -38,7 +38,7 @@ class LayerNorm(keras.layers.Layer):
 
     def __init__(self, size: int, epsilon: float, *, name: str, dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._size, self._epsilon = size, epsilon
+        self._size, self.epsilon = size, epsilon
 
     def build(self, *_):
         self.gamma = self.add_weight(name="gamma", shape=(self._size,), initializer="ones",
@@ -48,7 +48,7 @@ class LayerNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        epsilon = self._epsilon
+        epsilon = self.epsilon
 
         @ops.custom_gradient
         def normalize(inputs, gamma, beta):

@@ -18,6 +18,8 @@ from electra_tf.tasks.squad_answers import NO_WINDOW_ODDS
 from electra_tf.text.framing import frame
 from electra_tf.text.wordpiece import Tokenizer, valid_utf8
 
+QUESTION_WORDS = 10  # of a warm-up
+
 
 class Windows(NamedTuple):
     """Windows of all contexts of a batch, R of them, in order.
@@ -99,6 +101,11 @@ class Answerer(tf.Module):
         answer is "", and the offsets and the score are still those of the likeliest span.
         """
         return {"serving_default": self.answer.get_concrete_function()}
+
+    def warmup_inputs(self, texts: list[str]) -> dict[str, dict]:
+        """Inputs of every signature for a warm-up with these texts as contexts."""
+        questions = [" ".join(text.split()[:QUESTION_WORDS]) for text in texts]
+        return {"serving_default": {"question": questions, "context": texts}}
 
 
 def _windows(ids: tf.RaggedTensor, room: tf.Tensor, stride: int) -> Windows:

@@ -1,15 +1,24 @@
-"""A servable model on disk: `DIR/<version>/`, complete or not there at all."""
+"""A servable model on disk: `DIR/<version>/`, complete or not there at all.
 
+    saved_model.pb, variables/                  the graph and its weights
+    assets/vocab.txt                            for clients that send ids; the graph has its own
+    assets.extra/tf_serving_warmup_requests     see `warmup`
+    model_card.json                             see `model_card`
+"""
+
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Collection
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from electra_tf.serving.detector import load_detector
+from electra_tf.files import write_text
+from electra_tf.serving import model_card, warmup
+from electra_tf.serving.detector import load_pretrained
 from electra_tf.serving.finetuned import is_finetuned, load_finetuned
+from electra_tf.train.model_directory import VOCABULARY
 
 # Nobody trains a bundle, and the gradients that our layers define cannot be saved.
 _OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -20,11 +29,13 @@ _METHODS = {"classify": _CONSTANTS.CLASSIFY_METHOD_NAME,
 
 
 def export_run(workdir: str, output: str, version: int | None = None,
-               max_seq_length: int | None = None) -> str:
-    """Writes a run's discriminator or fine-tuned model as `output`/<version>/.
+               max_seq_length: int | None = None, *, precision: str = "float32",
+               include_generator: bool = False, command: str | None = None) -> str:
+    """Writes a pre-trained or fine-tuned model as `output`/<version>/.
 
     The bundle is written under a temporary name in `output`, which TensorFlow Serving ignores,
-    and then renamed.
+    and then renamed. A process that is killed leaves at most a `.<hexadecimal>.tmp`, which may
+    be deleted.
 
     Args:
         workdir: of `python -m electra_tf.pretrain` or `finetune`, or a model directory.
@@ -32,6 +43,10 @@ def export_run(workdir: str, output: str, version: int | None = None,
         version: positive; None: one more than the largest there is.
         max_seq_length: tokens of the longest text; None: as many as the model has positions, or
             as in fine-tuning.
+        precision: float32, or bfloat16: matrix products in bfloat16, weights and outputs in
+            float32.
+        include_generator: of a pre-trained model, for the signature `fill_mask`.
+        command: for the model card.
 
     Returns:
         The path of the version.
@@ -43,26 +58,31 @@ def export_run(workdir: str, output: str, version: int | None = None,
         if version < 1:
             raise ValueError(f"version must be at least 1. Received: {version}")
         _require_absent(os.path.join(output, str(version)))
-    load = load_finetuned if is_finetuned(workdir) else load_detector
-    servable = load(workdir, max_seq_length)
+    servable = _load(workdir, max_seq_length, precision, include_generator)
     os.makedirs(output, exist_ok=True)
     temporary = os.path.join(output, f".{uuid.uuid4().hex}.tmp")
     try:
         signatures = servable.signatures()
+        servable.vocabulary = tf.saved_model.Asset(os.path.join(workdir, VOCABULARY))
         tf.saved_model.save(servable, temporary, signatures=signatures, options=_OPTIONS)
         _name_methods(temporary, _METHODS.keys() & signatures.keys())
+        warmup.write(servable, temporary)
+        card = model_card.describe(
+            workdir, temporary, step=servable.step, max_seq_length=servable.max_seq_length,
+            precision=precision, command=command)
+        write_text(os.path.join(temporary, model_card.FILE), json.dumps(card, indent=2) + "\n")
         return _publish(temporary, output, version)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def inputs_of(path: str) -> dict[str, list[str]]:
-    """Names of the inputs of each signature of a bundle, sorted."""
-    with open(os.path.join(path, "saved_model.pb"), "rb") as file:
-        (graph,) = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
-    return {name: sorted(signature.inputs)
-            for name, signature in sorted(graph.signature_def.items())
-            if not name.startswith("__")}  # TensorFlow's own
+def _load(workdir: str, max_seq_length: int | None, precision: str, include_generator: bool):
+    if not is_finetuned(workdir):
+        return load_pretrained(workdir, max_seq_length, precision, include_generator)
+    if include_generator:
+        raise ValueError("include_generator must be off for a fine-tuned model, which has none. "
+                         f"Received: {workdir}")
+    return load_finetuned(workdir, max_seq_length, precision)
 
 
 def _name_methods(bundle: str, signatures: Collection[str]) -> None:

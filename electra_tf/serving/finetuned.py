@@ -8,6 +8,7 @@ import tensorflow as tf
 from electra_tf.finetune_config import FinetuneConfig
 from electra_tf.models.finetuned import Finetuned
 from electra_tf.serving.answerer import Answerer
+from electra_tf.serving.precision import dtype_of
 from electra_tf.serving.sentences import SentencePredictor
 from electra_tf.serving.tagger import Tagger
 from electra_tf.tasks import registry
@@ -28,27 +29,36 @@ def is_finetuned(directory: str) -> bool:
         return False
 
 
-def load_finetuned(directory: str, max_seq_length: int | None = None) -> tf.Module:
+def load_finetuned(directory: str, max_seq_length: int | None = None,
+                   precision: str = "float32") -> tf.Module:
     """The serving graph of a complete fine-tuning, or of a converted fine-tuned model.
 
     Args:
         directory: config.json, vocab.txt, checkpoints/.
         max_seq_length: tokens of the longest row; None: as in training.
+        precision: of PRECISIONS; what the network computes in. Outputs are float32.
+
+    Returns:
+        A module with `signatures()`, `warmup_inputs(texts)`, `max_seq_length` and `step`.
 
     Raises:
         ValueError: the directory is incomplete, or the length is not one for the model and task.
     """
-    task, model, tokenizer, config = load_network(directory, max_seq_length)
+    task, model, tokenizer, config = load_network(directory, max_seq_length, precision)
     if isinstance(task, TaggingTask):
-        return Tagger(task, model, tokenizer)
-    if isinstance(task, QuestionAnsweringTask):
-        return Answerer(config.task, task, model, tokenizer)
-    return SentencePredictor(task, model, tokenizer)
+        servable = Tagger(task, model, tokenizer)
+    elif isinstance(task, QuestionAnsweringTask):
+        servable = Answerer(config.task, task, model, tokenizer)
+    else:
+        servable = SentencePredictor(task, model, tokenizer)
+    servable.max_seq_length = config.task.max_seq_length
+    servable.step = SavedWeights(os.path.join(directory, "checkpoints")).step
+    return servable
 
 
-def load_network(directory: str, max_seq_length: int | None = None
+def load_network(directory: str, max_seq_length: int | None = None, precision: str = "float32"
                  ) -> tuple[FinetuningTask, Finetuned, Tokenizer, FinetuneConfig]:
-    """The parts of a fine-tuned model, in float32; arguments and errors as of `load_finetuned`."""
+    """The parts of a fine-tuned model; arguments and errors as of `load_finetuned`."""
     config = FinetuneConfig.load(directory)
     if not os.path.exists(os.path.join(directory, "checkpoints")):
         raise ValueError("A fine-tuning must be complete before its model can be used: repeat its "
@@ -60,7 +70,7 @@ def load_network(directory: str, max_seq_length: int | None = None
                          f"Received: {length}")
     config.task.max_seq_length = length
     task = registry.task_of_model(config)
-    model = Finetuned(config.model, task.new_head, dtype="float32")
+    model = Finetuned(config.model, task.new_head, dtype=dtype_of(precision))
     SavedWeights(os.path.join(directory, "checkpoints")).assign(
         {variable.path: variable.value for variable in model.trainable_variables})
     tokenizer = Tokenizer(os.path.join(directory, VOCABULARY), config.data.lower_case,

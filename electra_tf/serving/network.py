@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from electra_tf.models.finetuned import Finetuned
+from electra_tf.serving.inference import hidden_states
 from electra_tf.tasks.finetuning import FinetuningTask
 
 
@@ -28,7 +29,7 @@ def outputs_function(task: FinetuningTask, model: Finetuned, least_tokens: int =
         after = tf.stack([tf.maximum(1 - rows, 0), tf.maximum(least_tokens - tokens, 0)])
         paddings = tf.stack([tf.zeros_like(after), after], axis=1)
         batch = {name: tf.pad(value, paddings) for name, value in batch.items()}
-        outputs = task.outputs(model.head, model(batch), batch)
+        outputs = task.outputs(model.head, hidden_states(model.encoder, batch), batch)
         return {name: value[:rows] for name, value in outputs.items()}
 
     return outputs_of

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from electra_tf.models.finetuned import Finetuned
+from electra_tf.serving.long_texts import shorten
 from electra_tf.serving.network import outputs_function
 from electra_tf.tasks.sentences import SentenceTask
 from electra_tf.text.wordpiece import Tokenizer
@@ -28,6 +29,7 @@ class SentencePredictor(tf.Module):
         outputs_of, kind, labels = outputs_function(task, model), task.kind, list(task.labels)
 
         def outputs_for(texts):
+            texts = [shorten(part, tokenizer.ids, task.max_seq_length) for part in texts]
             return outputs_of(tokenizer.batch(*texts, max_seq_length=task.max_seq_length))
 
         def predict(*texts):
@@ -51,6 +53,7 @@ class SentencePredictor(tf.Module):
             probabilities = outputs["probabilities"]
             return {"classes": _in_every_row(labels, probabilities), "scores": probabilities}
 
+        self._text_fields = tuple(task.text_fields)
         self._examples_signature = "regress" if kind == "regression" else "classify"
         self.weights = [variable.value for variable in model.trainable_variables]
         self.predict = tf.function(predict, autograph=False, input_signature=[
@@ -79,6 +82,14 @@ class SentencePredictor(tf.Module):
         """
         return {"serving_default": self.predict.get_concrete_function(),
                 self._examples_signature: self.predict_examples.get_concrete_function()}
+
+    def warmup_inputs(self, texts: list[str]) -> dict[str, dict | list[tf.train.Example]]:
+        """Inputs of every signature for a warm-up with these texts; examples for the RPCs."""
+        columns = [texts, texts[::-1]][:len(self._text_fields)]
+        examples = [tf.train.Example(features=tf.train.Features(feature={
+            field: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+            for field, text in zip(self._text_fields, row)})) for row in zip(*columns)]
+        return {"serving_default": dict(zip(INPUTS, columns)), self._examples_signature: examples}
 
 
 def _in_every_row(labels: list[str], probabilities: tf.Tensor) -> tf.Tensor:

@@ -74,6 +74,10 @@ class Tagger(tf.Module):
         """
         return {"serving_default": self.tag.get_concrete_function()}
 
+    def warmup_inputs(self, texts: list[str]) -> dict[str, dict]:
+        """Inputs of every signature for a warm-up with these texts."""
+        return {"serving_default": {"text": texts}}
+
 
 def _split_with_offsets(text: tf.Tensor
                         ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:

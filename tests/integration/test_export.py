@@ -1,11 +1,9 @@
 """Export of a tiny discriminator, loaded where there is only TensorFlow and tensorflow_text."""
 
-import ast
+import hashlib
 import json
-import os
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -30,6 +28,10 @@ empty = signatures["detect_replaced"](text=tf.constant([], tf.string))
 arrays["empty"] = np.array([value.shape[0] for value in empty.values()])
 invalid = signatures["detect_replaced"](text=tf.constant([b"the\\xff mo\\xc3del", "the model"]))
 arrays["invalid"] = invalid["token_ids"].numpy()
+encoded = signatures["encode"](text=tf.constant(texts, tf.string))
+arrays |= {f"encode/{name}": value.numpy() for name, value in encoded.items()}
+filled = signatures["fill_mask"](text=tf.constant(["the [MASK]", "[MASK] [MASK]"]))
+arrays |= {f"fill_mask/{name}": value.numpy() for name, value in filled.items()}
 np.savez(sys.argv[3], **arrays)
 assert not {name for name in sys.modules if name.split(".")[0] in ("electra_tf", "export")}
 """
@@ -65,7 +67,8 @@ def serving(workdir):
     from electra_tf.serving.bundle import export_run
 
     directory = workdir / "serving"
-    assert export_run(str(workdir), str(directory)) == str(directory / "1")
+    assert export_run(str(workdir), str(directory), include_generator=True,
+                      command="as a test does") == str(directory / "1")
     return directory
 
 
@@ -99,6 +102,12 @@ def test_probabilities_are_the_keras_models(workdir, answers):
         np.testing.assert_allclose(answers["replaced_probability"][row, :length], expected,
                                    atol=1e-5)
         np.testing.assert_allclose(answers["logits"][row, :length], logits, atol=1e-4)
+        hidden = np.asarray(model.discriminator({
+            "input_ids": one, "input_mask": np.ones_like(one),
+            "segment_ids": np.zeros_like(one)}))[0]
+        np.testing.assert_allclose(answers["encode/sequence_output"][row, :length], hidden,
+                                   atol=1e-4)
+        np.testing.assert_allclose(answers["encode/pooled_output"][row], hidden[0], atol=1e-4)
         assert not answers["replaced_probability"][row, length:].any()
         seen.extend(expected)
     assert np.std(seen) > 0.01  # the comparison means something
@@ -126,29 +135,50 @@ def test_empty_batch_and_invalid_bytes_have_answers(answers):
     assert answers["invalid"][0].tolist() == answers["invalid"][1].tolist()
 
 
-def test_versions_count_up_and_are_complete_or_absent(workdir, tmp_path, monkeypatch):
-    from electra_tf.serving import bundle
+def test_fill_mask_is_served(answers):
+    assert answers["fill_mask/mask"].tolist() == [[1, 0], [1, 1]]
+    assert answers["fill_mask/positions"].tolist() == [[2, 0], [1, 2]]
+    probabilities = answers["fill_mask/probabilities"]
+    assert (np.diff(probabilities) <= 0).all() and 0 < probabilities[0, 0].sum() <= 1
+    assert len(set(answers["fill_mask/tokens"][0, 0])) == 5
 
-    output = tmp_path / "serving"
-    assert bundle.export_run(str(workdir), str(output), version=4).endswith("/4")
-    with pytest.raises(ValueError, match="must not exist yet"):
-        bundle.export_run(str(workdir), str(output), version=4)
-    paths = []
-    threads = [threading.Thread(target=lambda: paths.append(
-        bundle.export_run(str(workdir), str(output)))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(map(os.path.basename, paths)) == ["5", "6"]
 
-    def broken(*_, **__):
-        raise KeyboardInterrupt
+def test_model_card_says_what_was_exported(workdir, serving):
+    card = json.loads((serving / "1" / "model_card.json").read_text())
+    vocabulary = (workdir / "vocab.txt").read_bytes()
+    assert card["vocabulary"]["sha256"] == hashlib.sha256(vocabulary).hexdigest()
+    assert card["vocabulary"]["size"] == len(vocabulary.splitlines())
+    assert (serving / "1" / "assets" / "vocab.txt").read_bytes() == vocabulary
+    assert card["config"] == json.loads((workdir / "config.json").read_text())
+    assert (card["step"], card["max_seq_length"], card["precision"]) == (7, 24, "float32")
+    assert card["export_command"] == "as a test does" and card["metrics"] is None
+    assert set(card["signatures"]) == {"serving_default", "detect_replaced", "detect_replaced_ids",
+                                       "encode", "fill_mask"}
+    assert card["signatures"]["fill_mask"]["outputs"]["tokens"] == {
+        "dtype": "string", "shape": [None, None, 5]}
+    assert card["signatures"]["encode"] == {
+        "method": "predict", "inputs": {"text": {"dtype": "string", "shape": [None]}},
+        "outputs": {"sequence_output": {"dtype": "float32", "shape": [None, None, 32]},
+                    "pooled_output": {"dtype": "float32", "shape": [None, 32]},
+                    "mask": {"dtype": "int32", "shape": [None, None]}}}
 
-    monkeypatch.setattr(bundle.os, "rename", broken)
-    with pytest.raises(KeyboardInterrupt):
-        bundle.export_run(str(workdir), str(output))
-    assert sorted(os.listdir(output)) == ["4", "5", "6"]
+
+def test_warmup_asks_every_signature(serving):
+    import tensorflow as tf
+
+    from electra_tf.serving import warmup
+
+    requests = [log.predict_log.request for log in warmup.read(str(serving / "1"))]
+    served = tf.saved_model.load(str(serving / "1")).signatures
+    assert {request.model_spec.signature_name for request in requests} == set(served)
+    for request in requests:
+        outputs = served[request.model_spec.signature_name](
+            **{name: tf.constant(tf.make_ndarray(tensor))
+               for name, tensor in request.inputs.items()})
+        assert all(np.isfinite(value.numpy()).all() for value in outputs.values()
+                   if value.dtype == tf.float32)
+        if request.model_spec.signature_name == "fill_mask":
+            assert outputs["mask"].numpy().all()
 
 
 def _export(*flags):
@@ -159,30 +189,20 @@ def _export(*flags):
 
 def test_commands_and_their_errors(workdir, serving, tmp_path):
     code, out, _ = _export(f"--model={workdir}", f"--output={tmp_path / 'out'}",
-                           "--max_seq_length=8")
+                           "--max_seq_length=8", "--precision=bfloat16")
     assert code == 0 and str(tmp_path / "out" / "1") in out
+    assert "encode (text), serving_default (text)" in out and "fill_mask" not in out
+    card = json.loads((tmp_path / "out" / "1" / "model_card.json").read_text())
+    assert (card["max_seq_length"], card["precision"]) == (8, "bfloat16")
+    assert card["export_command"].startswith(f"python -m export.saved_model --model={workdir} ")
     code, _, error = _export(f"--model={tmp_path}", f"--output={tmp_path / 'none'}")
     assert code == 1 and "config.json" in error and "\n" not in error
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(("field", "message"), [
-    ("length", "max_seq_length must be from 3"), ("objective", "config.objective.name=electra")])
-def test_what_cannot_be_exported(workdir, tmp_path, field, message):
-    from electra_tf.serving.bundle import export_run
-
-    config = json.loads((workdir / "config.json").read_text())
-    if field == "objective":
-        config["objective"]["name"] = "mlm"
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=message):
-        export_run(str(tmp_path), str(tmp_path / "out"),
-                   max_seq_length=25 if field == "length" else None)
-
-
 def test_show_replaced_is_plain_outside_of_a_terminal(serving):
     code = ("import sys; from export import show_replaced; show_replaced.main(sys.argv[1:]); "
-            "assert 'electra_tf' not in sys.modules")
+            "assert not {'electra_tf.models', 'electra_tf.text'} & sys.modules.keys()")
     result = subprocess.run(
         [sys.executable, "-c", code, str(serving / "1"), "the model has words",
          "the model => the data", "--threshold=0.01"],
@@ -192,12 +212,3 @@ def test_show_replaced_is_plain_outside_of_a_terminal(serving):
     assert lines[0].startswith("the[0.") and lines[0].count("[0.") + lines[0].count("[1.") == 4
     assert "model (" in lines[2] and "-> data (" in lines[2] and "of 2" in lines[2]
     assert "swapped words" in lines[3]
-
-
-def test_show_replaced_imports_what_a_server_has():
-    tree = ast.parse((ROOT / "export" / "show_replaced.py").read_text(encoding="utf-8"))
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
-             for alias in node.names}
-    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
-    assert foreign == {"tensorflow", "tensorflow_text"}  # which themselves load Keras

@@ -5,10 +5,10 @@ import pickle
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
+from tests.integration.random_finetuned import write_finetuned
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow  # one export of each kind, and a process that reads them all
@@ -55,44 +55,13 @@ assert not {name for name in sys.modules if name.split(".")[0] in ("electra_tf",
 """
 
 
-def _write_model(directory, vocab_file, **task) -> str:
-    """A complete model of random weights, large enough that answers differ."""
-    from electra_tf.conversion.huggingface_finetuned import FinetunedModel
-    from electra_tf.finetune_config import FinetuneConfig
-    from electra_tf.models.finetuned import Finetuned
-    from electra_tf.tasks import registry
-    from electra_tf.train import model_directory
-
-    tokens = tuple(vocab_file.read_text(encoding="utf-8").splitlines())
-    config = FinetuneConfig()
-    for name, value in {"vocab_size": len(tokens), "hidden_size": 32, "num_layers": 2,
-                        "num_heads": 2, "intermediate_size": 64, "embedding_size": 16,
-                        "max_positions": 32}.items():
-        setattr(config.model, name, value)
-    for name, value in ({"max_seq_length": 24} | task).items():
-        setattr(config.task, name, value)
-    with keras.StatelessScope(initialize_variables=False):
-        model = Finetuned(config.model, registry.task_of_model(config).new_head)
-    random = np.random.default_rng(1)
-    weights = {variable.path: _values(variable, random) for variable in model.trainable_variables}
-    model_directory.write(FinetunedModel(config, weights, tokens).check("the test"),
-                          str(directory))
-    return str(directory)
-
-
-def _values(variable, random) -> np.ndarray:
-    name = variable.path.rsplit("/", 1)[1]
-    spread = 0.05 if name in ("bias", "beta") else 0.25  # else all answers are the same
-    return random.normal(name == "gamma", spread, variable.shape).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, tiny_vocab_file):
     """Directory of each kind's model; beside it, in KIND.serving, its bundle."""
     from electra_tf.serving.bundle import export_run
 
     folder = tmp_path_factory.mktemp("models")
-    paths = {kind: _write_model(folder / kind, tiny_vocab_file, **task)
+    paths = {kind: write_finetuned(folder / kind, tiny_vocab_file, **task)
              for kind, task in KINDS.items()}
     for path in paths.values():
         export_run(path, f"{path}.serving")
@@ -222,7 +191,7 @@ def test_tags(models, answers, tmp_path):
 def test_tags_of_other_schemes(tiny_vocab_file, tmp_path, scheme):
     from electra_tf.serving.finetuned import load_finetuned
 
-    model = _write_model(tmp_path / "model", tiny_vocab_file, kind="tagging", scheme=scheme,
+    model = write_finetuned(tmp_path / "model", tiny_vocab_file, kind="tagging", scheme=scheme,
                          labels=json.dumps(TAGS[scheme]))
     served = load_finetuned(model).tag(_inputs("tagging")["text"])
     assert len(_assert_tagged({name: value.numpy() for name, value in served.items()}, model,
@@ -269,7 +238,7 @@ def test_answers(models, answers, tmp_path):
 def test_answers_where_there_always_is_one(tiny_vocab_file, tmp_path):
     from electra_tf.serving.finetuned import load_finetuned
 
-    model = _write_model(tmp_path / "model", tiny_vocab_file, **KINDS["squad"] | {"version": 1})
+    model = write_finetuned(tmp_path / "model", tiny_vocab_file, **KINDS["squad"] | {"version": 1})
     servable = load_finetuned(model)
     served = servable.answer(**_inputs("squad"))
     assert "null_score" not in served
@@ -302,6 +271,42 @@ def test_methods_are_what_the_rpcs_ask_for(models, kind, signature, method):
             "classify": {"classes", "scores"}, "regress": {"outputs"}}[method]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_card_and_warmup_fit_the_bundle(models, answers, kind):
+    from electra_tf.serving import warmup
+
+    with open(f"{models[kind]}.serving/1/model_card.json") as file:
+        card = json.load(file)
+    assert card["task"].startswith(KINDS[kind]["kind"]) and card["max_seq_length"] == 24
+    shown = card["signatures"]["serving_default"]["outputs"]
+    assert {name: value.ndim for name, value in answers[kind][0].items()} == {
+        name: len(tensor["shape"]) for name, tensor in shown.items()}
+    asked = {}
+    for log in warmup.read(f"{models[kind]}.serving/1"):
+        request = getattr(log, log.WhichOneof("log_type")).request
+        asked.setdefault(request.model_spec.signature_name, []).append((log, request))
+    assert set(asked) == set(card["signatures"])
+    for _, request in asked["serving_default"]:
+        assert set(request.inputs) == set(card["signatures"]["serving_default"]["inputs"])
+    fields = {"classification": {"review"}, "multi_label": {"text"},
+              "regression": {"sentence1", "sentence2"}}.get(kind)
+    for log, request in asked.get("classify", []) + asked.get("regress", []):
+        assert log.WhichOneof("log_type").removesuffix("_log") == request.model_spec.signature_name
+        assert all(set(example.features.feature) == fields
+                   for example in request.input.example_list.examples)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_keeps_the_types(models, answers, kind):
+    from electra_tf.serving.finetuned import load_finetuned
+
+    servable = load_finetuned(models[kind], precision="bfloat16")
+    default = servable.signatures()["serving_default"]
+    assert {name: value.dtype.name for name, value in default.structured_outputs.items()} == {
+        name: {"object": "string"}.get(value.dtype.name, value.dtype.name)
+        for name, value in answers[kind][0].items()}
+
+
 def test_command_and_a_length_of_its_own(models, tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "export.saved_model", f"--model={models['regression']}",
@@ -326,4 +331,6 @@ def test_lengths(models, tmp_path):
                                   (2, "tagging", "max_seq_length must be at least 3")):
         with pytest.raises(ValueError, match=message):
             export_run(models[kind], str(tmp_path / "out"), max_seq_length=length)
+    with pytest.raises(ValueError, match="include_generator must be off"):
+        export_run(models["squad"], str(tmp_path / "out"), include_generator=True)
     assert not (tmp_path / "out").exists()

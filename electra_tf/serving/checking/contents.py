@@ -1,0 +1,157 @@
+"""A bundle's files and signatures, read without loading the model."""
+
+import dataclasses
+import glob
+import json
+import os
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from electra_tf.serving import model_card
+from electra_tf.text.vocabulary import Vocabulary
+
+DEFAULT = "serving_default"
+VOCABULARY = os.path.join("assets", "vocab.txt")
+_TAGS = {"serve"}
+_DTYPES = {types_pb2.DT_STRING, types_pb2.DT_INT32, types_pb2.DT_INT64, types_pb2.DT_FLOAT}
+# What the RPCs of these methods look for: the only input, and the outputs.
+_METHODS = {"tensorflow/serving/predict": None,
+            "tensorflow/serving/classify": {"classes", "scores"},
+            "tensorflow/serving/regress": {"outputs"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """What saved_model.pb says.
+
+    Attributes:
+        path: directory of the version.
+        graph: its only meta graph.
+        signatures: by name, TensorFlow's own left out.
+        max_seq_length: tokens of the longest row, of model_card.json; None without one.
+    """
+
+    path: str
+    graph: meta_graph_pb2.MetaGraphDef
+    signatures: dict[str, meta_graph_pb2.SignatureDef]
+    max_seq_length: int | None = None
+
+    def takes_examples(self, signature: str) -> bool:
+        """Whether its RPC turns tf.Examples into its only input."""
+        return not self.signatures[signature].method_name.endswith("/predict")
+
+    def computes_in(self, dtype: int) -> bool:
+        """Whether a matrix product of the graph has this dtype of types_pb2."""
+        return any(node.op == "MatMul" and node.attr["T"].type == dtype
+                   for function in self.graph.graph_def.library.function
+                   for node in function.node_def)
+
+    def words(self) -> list[str]:
+        """Tokens of the vocabulary that are a word of a text by themselves; [] without one."""
+        path = os.path.join(self.path, VOCABULARY)
+        if not os.path.exists(path):
+            return []
+        return [token for token in Vocabulary.from_file(path).tokens
+                if token.isascii() and token.isalpha() and token.islower()]
+
+
+def read_bundle(path: str) -> Bundle:
+    """Reads saved_model.pb.
+
+    Raises:
+        ValueError: the directory holds none, or not one graph.
+    """
+    file_name = os.path.join(path, "saved_model.pb")
+    if not os.path.isfile(file_name):
+        raise ValueError("A bundle must be a directory with saved_model.pb, such as "
+                         f"SERVING_DIR/1. Received: {path}")
+    try:
+        with open(file_name, "rb") as file:
+            graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
+    except DecodeError as error:
+        raise ValueError(f"saved_model.pb must be a whole SavedModel. Received: {file_name} "
+                         f"({error})") from None
+    if len(graphs) != 1:
+        raise ValueError("saved_model.pb must hold one graph. "
+                         f"Received: {len(graphs)} in {file_name}")
+    signatures = {name: signature for name, signature in sorted(graphs[0].signature_def.items())
+                  if not name.startswith("__")}
+    return Bundle(path, graphs[0], signatures, _max_seq_length(path))
+
+
+def _max_seq_length(path: str) -> int | None:
+    file_name = os.path.join(path, model_card.FILE)
+    if not os.path.exists(file_name):
+        return None
+    try:
+        with open(file_name, encoding="utf-8") as file:
+            return json.load(file)["max_seq_length"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{model_card.FILE} must be JSON with max_seq_length. "
+                         f"Received: {file_name}") from None
+
+
+def structure_problems(bundle: Bundle) -> list[str]:
+    """What a server or its clients would miss, in words; [] if all is there."""
+    problems = []
+    if set(bundle.graph.meta_info_def.tags) != _TAGS:
+        problems.append(f"tags must be serve (received: "
+                        f"{', '.join(bundle.graph.meta_info_def.tags) or 'none'})")
+    problems += _missing_files(bundle)
+    if DEFAULT not in bundle.signatures:
+        problems.append(f"there must be a signature {DEFAULT} (received: "
+                        f"{', '.join(bundle.signatures) or 'none'})")
+    for name, signature in bundle.signatures.items():
+        problems += [f"signature {name}: {problem}" for problem in _signature_problems(signature)]
+    return problems
+
+
+def _missing_files(bundle: Bundle) -> list[str]:
+    wanted = [os.path.join("variables", "variables.index"), VOCABULARY]
+    wanted += [os.path.join("assets", asset.filename) for asset in bundle.graph.asset_file_def]
+    problems = [f"{name} is missing" for name in dict.fromkeys(wanted)
+                if not os.path.isfile(os.path.join(bundle.path, name))]
+    data = glob.glob(os.path.join(glob.escape(bundle.path), "variables", "variables.data-*"))
+    shards = {int(name.rpartition("-of-")[2]) for name in data}
+    if shards != {len(data)}:
+        problems.append(f"variables/variables.data-* must be complete (received: {len(data)} "
+                        f"file{'s' * (len(data) != 1)})")
+    if f"{VOCABULARY} is missing" not in problems:
+        try:
+            Vocabulary.from_file(os.path.join(bundle.path, VOCABULARY))
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _signature_problems(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+    problems = []
+    if signature.method_name not in _METHODS:
+        problems.append(f"its method must be one of {', '.join(_METHODS)} (received: "
+                        f"{signature.method_name!r})")
+    outputs = _METHODS.get(signature.method_name)
+    if outputs and (set(signature.inputs) != {"inputs"} or set(signature.outputs) != outputs):
+        problems.append(f"{signature.method_name} has the input inputs and the outputs "
+                        f"{', '.join(sorted(outputs))} (received: "
+                        f"{', '.join(sorted(signature.inputs))} and "
+                        f"{', '.join(sorted(signature.outputs))})")
+    if not signature.inputs or not signature.outputs:
+        problems.append("it must have inputs and outputs")
+    for name, info in [*signature.inputs.items(), *signature.outputs.items()]:
+        if info.WhichOneof("encoding") != "name":
+            problems.append(f"{name} must be a dense tensor (received: "
+                            f"{info.WhichOneof('encoding')})")
+        elif info.dtype not in _DTYPES:
+            problems.append(f"{name} must be string, int32, int64 or float32 (received: "
+                            f"{types_pb2.DataType.Name(info.dtype)})")
+        elif info.tensor_shape.unknown_rank or not info.tensor_shape.dim or (
+                info.tensor_shape.dim[0].size != -1):
+            problems.append(f"{name} must have a free batch dimension (received: "
+                            f"{_shape(info.tensor_shape)})")
+    return problems
+
+
+def _shape(shape) -> str:
+    return "any shape" if shape.unknown_rank else str([axis.size for axis in shape.dim])

@@ -1,0 +1,39 @@
+"""Texts much longer than a model: the end that it never sees need not be tokenized."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from electra_tf.text.wordpiece import valid_utf8
+
+CHARACTERS_PER_TOKEN = 16  # English has about 5; a text of fewer is cut after tokenization
+# Words end at these whatever stands around them, and neither folding nor accents cross them.
+_END = r"[^ \t\n\r]*\z"
+
+
+def shorten(text: tf.Tensor, ids_of: Callable, num_tokens: int) -> tf.Tensor:
+    """Texts whose first tokens, and the tokens' offsets, are those of the given ones.
+
+    A text is cut after white space if what is before it has `num_tokens` tokens: what follows
+    changes none of these. One where that cannot be seen, say a single word of a megabyte, stays
+    as it is. So the costly part of the work depends on the model's length, not the text's.
+
+    Args:
+        text: string [B].
+        ids_of: the tokenizer's `ids`, or what treats words as it does: string [B] to [B, None].
+        num_tokens: how many are needed at most.
+
+    Returns:
+        string [B], valid UTF-8.
+    """
+    text = valid_utf8(text)
+    longest = CHARACTERS_PER_TOKEN * num_tokens
+
+    def cut():
+        start = tf.strings.substr(text, 0, longest, unit="UTF8_CHAR")
+        start = tf.strings.regex_replace(start, _END, "")
+        has_all = ids_of(start).row_lengths() >= num_tokens
+        return tf.where(has_all, start, text)
+
+    is_long = tf.strings.length(text) > longest
+    return tf.cond(tf.reduce_any(is_long), cut, lambda: text)

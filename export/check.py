@@ -1,0 +1,72 @@
+"""Verifies an exported bundle as a server would, before one gets it.
+
+    python -m export.check SERVING_DIR/1 [--model=RUN]
+
+Prints a line for each check: files and signatures, ops against those that TensorFlow Serving
+has, loading, the warm-up requests, texts that are hard on a tokenizer, the same without Python (a
+C program on TensorFlow's C API, compiled on the spot), the Keras model's answers if --model is
+given, and a table of latency by batch size and length. Exit code 1 if anything fails.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from electra_tf import command
+
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "Directory of one version, such as SERVING_DIR/1; may also stand alone.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "Run or model directory it was exported from, to compare answers with.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Rows of the calls to time.")
+_LENGTHS = flags.DEFINE_list(
+    "lengths", ["16", "128"], "Tokens of their rows, [CLS] and [SEP] included.")
+_SECONDS = flags.DEFINE_float("seconds", 20.0, "For the table of latency; 0 for no table.")
+_SIGNATURE = flags.DEFINE_string("signature", "serving_default", "The signature to time.")
+_NATIVE = flags.DEFINE_bool("native", True, "Also ask the C program.")
+_JSON = flags.DEFINE_string("json", None, "File for the report, complete or not at all.")
+
+
+def main(argv: list[str]) -> None:
+    paths = [*argv[1:], *([_BUNDLE.value] if _BUNDLE.value else [])]
+    if len(paths) != 1:
+        raise ValueError("There must be one bundle, such as SERVING_DIR/1. "
+                         f"Received: {' '.join(paths) or 'none'}")
+    from tqdm import tqdm  # with TensorFlow only now: --help stays quick
+
+    from electra_tf.files import write_text
+    from electra_tf.serving.checking import latency
+    from electra_tf.serving.checking.check import check_bundle
+
+    plan = None
+    if _SECONDS.value:
+        plan = latency.LatencyPlan(_numbers(_BATCH_SIZES), _numbers(_LENGTHS), _SECONDS.value,
+                                   _SIGNATURE.value)
+    with tqdm(unit=" kinds", desc="timing", leave=False,
+              disable=plan is None or not sys.stderr.isatty()) as bar:
+        def show(done, number):
+            bar.total, bar.n = number, done
+            bar.refresh()
+
+        report = check_bundle(paths[0], _MODEL.value, plan, without_python=_NATIVE.value,
+                              on_check=lambda check: print(check, flush=True), on_progress=show)
+    for line in latency.describe(report.latency) if report.latency else []:
+        print(line)
+    if _JSON.value:
+        write_text(_JSON.value, json.dumps(report.as_dict(), indent=2) + "\n")
+    if not report.passed:
+        raise ValueError(report.verdict)
+    print(report.verdict)
+
+
+def _numbers(flag: flags.FlagHolder) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, flag.value))
+    except ValueError:
+        raise ValueError(f"--{flag.name} must be whole numbers with commas between. "
+                         f"Received: {','.join(flag.value)}") from None
+
+
+if __name__ == "__main__":
+    command.run(main)
