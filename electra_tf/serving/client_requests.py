@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Iterator
 
-INPUTS = ("text", "text_pair", "question", "context")  # of all our signatures of text
-
 
 def texts_of_flags(flags: dict[str, list[str] | None]) -> dict[str, list[str]]:
     """Inputs given as flags, each as often as the others.

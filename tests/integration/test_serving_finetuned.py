@@ -26,7 +26,8 @@ from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 pytestmark = pytest.mark.slow  # an export and a server of each kind
 
 TEXTS = ["the model of words", "", "Über naïve data, trained."]
-FIELDS = {"classification": ["review"], "regression": ["sentence1", "sentence2"]}
+FIELDS = {"classification": ["review"], "multi_label": ["text"],
+          "regression": ["sentence1", "sentence2"]}
 
 
 @pytest.fixture(scope="module", params=["classification", "multi_label", "regression", "tagging",
@@ -58,36 +59,41 @@ def _predicted(kind, ports):
     return response.json()["outputs"]
 
 
-def test_classify_and_regress(served):
-    kind, ports = served
-    if kind not in FIELDS:
-        pytest.skip("has neither")
-    verb = {"classification": "classify", "regression": "regress"}[kind]
-    rest = requests.post(f"http://{ports['rest']}/v1/models/electra:{verb}", json={
+def _rest(ports, kind, verb):
+    return requests.post(f"http://{ports['rest']}/v1/models/electra:{verb}", json={
         "signature_name": verb,
         "examples": [{name: text for name in FIELDS[kind]} for text in TEXTS]}).json()["results"]
+
+
+@pytest.mark.parametrize("served", ["regression"], indirect=True)
+def test_regress(served):
+    kind, ports = served
+    request = _request(kind, regression_pb2.RegressionRequest, "regress")
     with grpc.insecure_channel(ports["grpc"]) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        if kind == "regression":
-            request = _request(kind, regression_pb2.RegressionRequest, verb)
-            answer = service.Regress(request, timeout=TIME_LIMIT).result.regressions
-            scores = [row.value for row in answer]
-            np.testing.assert_allclose(scores, _predicted(kind, ports), atol=1e-5)
-            np.testing.assert_allclose(rest, scores, atol=1e-6)
-            return
-        request = _request(kind, classification_pb2.ClassificationRequest, verb)
+        rows = service.Regress(request, timeout=TIME_LIMIT).result.regressions
+    scores = [row.value for row in rows]
+    np.testing.assert_allclose(scores, _predicted(kind, ports), atol=1e-5)
+    np.testing.assert_allclose(_rest(ports, kind, "regress"), scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("served", ["classification", "multi_label"], indirect=True)
+def test_classify(served):
+    kind, ports = served
+    request = _request(kind, classification_pb2.ClassificationRequest, "classify")
+    with grpc.insecure_channel(ports["grpc"]) as channel:
+        service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         answer = service.Classify(request, timeout=TIME_LIMIT).result.classifications
-        rows = [[(one.label, one.score) for one in row.classes] for row in answer]
-        assert all([label for label, _ in row] == list(LABELS) for row in rows)
-        scores = [[score for _, score in row] for row in rows]
-        np.testing.assert_allclose(scores, _predicted(kind, ports)["probabilities"], atol=1e-5)
-        assert [[label for label, _ in row] for row in rest] == [list(LABELS)] * len(TEXTS)
-        np.testing.assert_allclose([[score for _, score in row] for row in rest], scores,
-                                   atol=1e-6)
         request.model_spec.signature_name = "serving_default"  # is one of Predict
         with pytest.raises(grpc.RpcError) as error:
             service.Classify(request, timeout=TIME_LIMIT)
-        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert all([one.label for one in row.classes] == list(LABELS) for row in answer)
+    scores = [[one.score for one in row.classes] for row in answer]
+    np.testing.assert_allclose(scores, _predicted(kind, ports)["probabilities"], atol=1e-5)
+    rest = _rest(ports, kind, "classify")
+    assert [[label for label, _ in row] for row in rest] == [list(LABELS)] * len(TEXTS)
+    np.testing.assert_allclose([[score for _, score in row] for row in rest], scores, atol=1e-6)
 
 
 INPUTS = {"regression": ["--text=the model", "--text_pair=the data"],
