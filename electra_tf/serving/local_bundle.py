@@ -24,9 +24,6 @@ class LocalBundle:
     """
 
     def __init__(self, path: str):
-        if not os.path.isfile(os.path.join(path, "saved_model.pb")):
-            raise ValueError(f"A bundle must be a directory with saved_model.pb, such as "
-                             f"SERVING_DIR/1. Received: {path}")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # TensorFlow says on loading that gradients were not saved; nobody wants any here.
         logging.getLogger("absl").setLevel(logging.ERROR)
@@ -34,6 +31,9 @@ class LocalBundle:
             import tensorflow as tf
             import tensorflow_text  # noqa: F401 (registers the tokenizer's ops)
 
+            from electra_tf.serving.graph_file import read_graph
+
+            self._graph = read_graph(path)
             self._signatures = tf.saved_model.load(path).signatures
         self.path, self._tensorflow = path, tf
 
@@ -49,13 +49,10 @@ class LocalBundle:
     def signature_definitions(self) -> dict[str, dict]:
         """The bundle's `SignatureDef`s as JSON, as a server's metadata shows them."""
         from google.protobuf import json_format
-        from tensorflow.core.protobuf import saved_model_pb2
 
-        with open(os.path.join(self.path, "saved_model.pb"), "rb") as file:
-            (graph,) = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
         return {name: json_format.MessageToDict(
             definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-            for name, definition in graph.signature_def.items()}
+            for name, definition in self._graph.signature_def.items()}
 
     def predict(self, inputs: dict[str, list], signature: str = DEFAULT_SIGNATURE
                 ) -> dict[str, list]:

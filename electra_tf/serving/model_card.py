@@ -8,12 +8,13 @@ import json
 import os
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 import electra_tf
 from electra_tf import config as configuration
 from electra_tf.config import Config
 from electra_tf.finetune_config import FinetuneConfig
+from electra_tf.serving import graph_file
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train.model_directory import VOCABULARY
 
@@ -67,12 +68,9 @@ def signatures_of(bundle: str) -> dict[str, dict]:
         For each its `method`, and `inputs` and `outputs` by name: `dtype` and `shape`, null where
         a dimension is free.
     """
-    with open(os.path.join(bundle, "saved_model.pb"), "rb") as file:
-        (graph,) = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
     return {name: {"method": signature.method_name.removeprefix("tensorflow/serving/"),
                    "inputs": _tensors(signature.inputs), "outputs": _tensors(signature.outputs)}
-            for name, signature in sorted(graph.signature_def.items())
-            if not name.startswith("__")}  # TensorFlow's own
+            for name, signature in graph_file.signatures_of(graph_file.read_graph(bundle)).items()}
 
 
 def _tensors(tensors: dict[str, meta_graph_pb2.TensorInfo]) -> dict[str, dict]:

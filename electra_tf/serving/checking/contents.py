@@ -5,11 +5,11 @@ import glob
 import json
 import os
 
-from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from electra_tf.serving import model_card
+from electra_tf.serving.graph_file import read_graph, signatures_of
 from electra_tf.text.vocabulary import Vocabulary
 
 DEFAULT = "serving_default"
@@ -63,22 +63,8 @@ def read_bundle(path: str) -> Bundle:
     Raises:
         ValueError: the directory holds none, or not one graph.
     """
-    file_name = os.path.join(path, "saved_model.pb")
-    if not os.path.isfile(file_name):
-        raise ValueError("A bundle must be a directory with saved_model.pb, such as "
-                         f"SERVING_DIR/1. Received: {path}")
-    try:
-        with open(file_name, "rb") as file:
-            graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
-    except DecodeError as error:
-        raise ValueError(f"saved_model.pb must be a whole SavedModel. Received: {file_name} "
-                         f"({error})") from None
-    if len(graphs) != 1:
-        raise ValueError("saved_model.pb must hold one graph. "
-                         f"Received: {len(graphs)} in {file_name}")
-    signatures = {name: signature for name, signature in sorted(graphs[0].signature_def.items())
-                  if not name.startswith("__")}
-    return Bundle(path, graphs[0], signatures, _max_seq_length(path))
+    graph = read_graph(path)
+    return Bundle(path, graph, signatures_of(graph), _max_seq_length(path))
 
 
 def _max_seq_length(path: str) -> int | None:
