@@ -10,23 +10,30 @@ PYTEST_ARGS ?=
 PIP = -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart test test-slow lint pins clean clean-runs
+.PHONY: help venv venv-tfx quickstart test test-slow test-tfx lint pins clean clean-runs
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 venv: .venv/.stamp  ## make .venv from the pins, if it is missing or stale
 
+venv-tfx: .venv-tfx/.stamp  ## make .venv-tfx, for the TFX pipelines
+
 quickstart: .venv/.stamp  ## pre-train, evaluate, export and show a tiny ELECTRA, in runs/quickstart
 	@.venv/bin/python -m pipelines.quickstart
 
-test: .venv/.stamp  ## fast tests; more for pytest: make test PYTEST_ARGS='-k masking -x'
-	@.venv/bin/python -m pytest -rs -m "not slow" $(PYTEST_ARGS)
+test: .venv/.stamp .venv-tfx/.stamp  ## fast tests; some of them: make test PYTEST_ARGS='-k masking -x'
+	@.venv/bin/python -m pytest -rs -m "not slow" --ignore=tests/tfx $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,@.venv-tfx/bin/python -m pytest -rs -m "not slow" tests/tfx)
 
-test-slow: .venv/.stamp .venv-jax/.stamp .venv-interop/.stamp  ## slow tests; makes .venv-jax and .venv-interop
+test-slow: .venv/.stamp .venv-jax/.stamp .venv-interop/.stamp .venv-tfx/.stamp  ## slow tests; makes all environments
 	@ELECTRA_TF_JAX_PYTHON="$(CURDIR)/.venv-jax/bin/python" \
 	ELECTRA_TF_INTEROP_PYTHON="$(CURDIR)/.venv-interop/bin/python" \
-	    .venv/bin/python -m pytest -rs -m slow $(PYTEST_ARGS)
+	    .venv/bin/python -m pytest -rs -m slow --ignore=tests/tfx $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,@.venv-tfx/bin/python -m pytest -rs -m slow tests/tfx)
+
+test-tfx: .venv-tfx/.stamp  ## tests of the TFX part alone, fast and slow; takes PYTEST_ARGS, too
+	@.venv-tfx/bin/python -m pytest -rs tests/tfx $(PYTEST_ARGS)
 
 lint: .venv/.stamp  ## ruff
 	@.venv/bin/python -m ruff check --output-format=concise .
@@ -36,7 +43,7 @@ pins: build/pins/bin/python  ## renew the requirements files from setup.py [CONS
 	@build/pins/bin/python .ci/pins.py $(if $(CONSTRAINTS),--constraints="$(CONSTRAINTS)")
 
 clean:  ## remove environments and caches; keeps runs/
-	rm -rf .venv .venv-jax .venv-interop build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-jax .venv-interop .venv-tfx build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 clean-runs:  ## remove runs/: all checkpoints, shards and metrics in it
@@ -80,6 +87,11 @@ endef
 
 .venv-jax/.stamp: requirements-jax.txt
 	$(call environment,.venv-jax,requirements-jax.txt,requirements-jax.txt,0.7 GB,under a minute)
+	@touch $@
+
+.venv-tfx/.stamp: requirements.txt requirements-dev.txt requirements-tfx.txt setup.py
+	$(call environment,.venv-tfx,requirements.txt requirements-dev.txt,requirements-tfx.txt,4.0 GB,1 to 3 minutes)
+	@.venv-tfx/bin/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-interop/.stamp: requirements-interop.txt

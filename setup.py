@@ -66,6 +66,6 @@ setuptools.setup(
         "interop": ["transformers>=5,<6", "torch>=2.6,<3", "safetensors>=0.5,<1", "onnx>=1.17,<2",
                     "onnxruntime>=1.20,<2"],
         "jax": ["jax>=0.10,<0.11"],
-        "tfx": ["tfx==1.21.*"],
+        "tfx": ["tfx[kfp]==1.21.*"],
     },
 )

@@ -19,8 +19,8 @@ from electra_tf.train.log import json_safe
 
 
 def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
-             random_words: bool = False) -> dict[str, float]:
-    """Evaluates the newest checkpoint and writes `workdir`/eval.json.
+             random_words: bool = False, output: str | None = None) -> dict[str, float]:
+    """Evaluates the newest checkpoint and writes its metrics as JSON.
 
     Args:
         workdir: a run of `electra_tf.pretrain`, or a converted model (with `data_dir`).
@@ -30,6 +30,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
             `disc_auc_uniform`, the AUC when masked words are replaced by random words of the
             corpus and of the vocabulary, and `most_frequent_token_share`, the masked accuracy
             of always guessing the most frequent token.
+        output: the file to write; None: `workdir`/eval.json.
 
     Returns:
         `step`, the number of `examples`, and the metrics by the original's names.
@@ -64,7 +65,7 @@ def evaluate(workdir: str, *, data_dir: str | None = None, split: str = "eval",
     if random_words:
         metrics["most_frequent_token_share"] = _most_frequent_token_share(opened, task)
     if runtime.is_chief:
-        write_text(os.path.join(workdir, "eval.json"),
+        write_text(output or os.path.join(workdir, "eval.json"),
                    json.dumps(json_safe(metrics), indent=2) + "\n")
     return metrics
 

@@ -199,7 +199,9 @@ def _open_shards(data_dir, name, present):
     if name not in splits:
         raise ValueError(f"The split must be one of {', '.join(sorted(splits))}. "
                          f"Received: {name!r} in {data_dir}")
-    files = splits[name]["files"]
+    files = splits[name]["files"]  # a name may have a folder, as in TFX: Split-train/…
+    for folder in {os.path.dirname(file["name"]) for file in files} - {""}:
+        present = present | {f"{folder}/{entry}" for entry in _list(os.path.join(data_dir, folder))}
     missing = [file["name"] for file in files if file["name"] not in present]
     if missing:
         raise ValueError(f"Every file that dataset.json lists must be there. Received: {data_dir} "

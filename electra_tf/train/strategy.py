@@ -62,6 +62,12 @@ class Runtime:
         return tf.function(least)
 
 
+def share_gpus() -> None:
+    """Has TensorFlow take memory of GPUs as it needs it; before anything else touches them."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def start(config: RuntimeConfig, seed: int) -> Runtime:
     """Sets up the devices. Must run before anything else touches TensorFlow's devices.
 
@@ -78,8 +84,7 @@ def start(config: RuntimeConfig, seed: int) -> Runtime:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * config.num_virtual_devices)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    share_gpus()
     strategy = _strategy(config)
     if isinstance(strategy, tf.distribute.TPUStrategy):
         device = "TPU"

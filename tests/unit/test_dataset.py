@@ -236,6 +236,22 @@ def test_description_errors(tmp_path):
         dataset.open_split(write_data(tmp_path, (0,)), "train")
 
 
+def test_files_in_folders(tmp_path):
+    data_dir = write_data(tmp_path, (3, 2))
+    expected = numbers_of(dataset.eval_batches(dataset.open_split(data_dir, "train"), batch_size=2))
+    description = json.loads((tmp_path / "dataset.json").read_text())
+    (tmp_path / "Split-train").mkdir()
+    for file in description["splits"]["train"]["files"]:
+        os.rename(tmp_path / file["name"], tmp_path / "Split-train" / file["name"])
+        file["name"] = f"Split-train/{file['name']}"
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    moved = dataset.open_split(data_dir, "train")
+    assert numbers_of(dataset.eval_batches(moved, batch_size=2)) == expected == [1, 2, 3, 4, 5, 0]
+    os.remove(tmp_path / "Split-train" / "train-00001-of-00002.tfrecord")
+    with pytest.raises(ValueError, match="without Split-train/train-00001-of-00002.tfrecord"):
+        dataset.open_split(data_dir, "train")
+
+
 def test_missing_original_file(tmp_path):
     write_original(tmp_path, [3, 3])
     os.remove(tmp_path / "pretrain_data.tfrecord-0-of-2")
