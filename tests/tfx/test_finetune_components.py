@@ -146,6 +146,7 @@ def finetuned(examples, pretrained, folder, number, config, **parameters):
     return outputs["model"], outputs["model_run"]
 
 
+@pytest.mark.slow
 def test_a_failed_fine_tuning_is_continued_and_is_that_of_the_command(
         tmp_path, tiny_vocab_file, monkeypatch):
     config, data_dir = task("classification", tmp_path / "data")

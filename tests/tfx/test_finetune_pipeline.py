@@ -148,7 +148,7 @@ def test_what_is_wrong_shows_before_anything_runs(task, arguments, message, mode
 
 
 @pytest.mark.slow
-def test_a_label_outside_the_schema_names_the_component(model, tmp_path):
+def test_an_unknown_label_is_named_with_its_file(model, tmp_path):
     tiny_tasks.write_task("cola", tmp_path / "data")
     with open(tmp_path / "data" / "train.tsv", "a") as file:
         file.write("gj04\tmaybe\t\tthe model\n")
