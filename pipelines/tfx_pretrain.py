@@ -1,6 +1,6 @@
 """Pre-trains by a TFX pipeline, from raw text to a version in a serving directory.
 
-  python -m pipelines.tfx_pretrain --input='corpus/*.txt' --root=runs/tfx \\
+  python -m pipelines.tfx_pretrain --input='corpus/*.txt' --keep_leftovers --root=runs/tfx \\
       --config=configs/quickstart.py --config.train.num_steps=1000
 
 The same command goes on after an interruption; what has not changed comes from the cache. A model
@@ -43,6 +43,9 @@ _EVAL_FRACTION = flags.DEFINE_float(
     "eval_fraction", 0.01, "Share of the documents held out, by a hash of their text.")
 _PACKING = flags.DEFINE_enum(
     "packing", "none", ["none", "documents"], "How examples are filled; see build_dataset.")
+_KEEP_LEFTOVERS = flags.DEFINE_bool(
+    "keep_leftovers", False, "Begin the next example with the tokens that did not fit into one, "
+    "instead of dropping them as the original does; matters where seq_length is short.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the examples; config.train.seed is training's.")
 _TEXT_FIELD = flags.DEFINE_string("text_field", "text", "Field of .jsonl and tfds inputs to read.")
 _MIN_AUC = flags.DEFINE_float("min_auc", 0.5, "What the first model's disc_auc must be above.")
@@ -59,8 +62,8 @@ def main(argv):
     pipeline = pretraining_pipeline.build(
         _ROOT.value, serving_dir, _CONFIG.value, ",".join(_INPUT.value), vocab_file=_VOCAB.value,
         seq_length=_SEQ_LENGTH.value, eval_fraction=_EVAL_FRACTION.value, packing=_PACKING.value,
-        seed=_SEED.value, text_field=_TEXT_FIELD.value, min_auc=_MIN_AUC.value,
-        beam_args=_BEAM_ARGS.value, runner=_RUNNER.value)
+        keep_leftovers=_KEEP_LEFTOVERS.value, seed=_SEED.value, text_field=_TEXT_FIELD.value,
+        min_auc=_MIN_AUC.value, beam_args=_BEAM_ARGS.value, runner=_RUNNER.value)
     if _RUNNER.value == "local":
         from electra_tf.tfx import local_runner
 

@@ -48,6 +48,9 @@ PROPERTIES = {
                                                           closed=(False, False))),
     "packing": Property(str, "How examples are filled.",
                         lambda name, value: one_of(name, value, PACKINGS)),
+    "keep_leftovers": Property(int, "1: begin the next example with what did not fit; 0: drop it.",
+                               lambda name, value: between(name, value, 0, 1,
+                                                           closed=(True, True))),
     "seed": Property(int, "Of the split and of the examples' random choices.",
                      lambda name, value: at_least(name, value, 0)),
     "lower_case": Property(int, "1: the vocabulary is uncased; 0: cased.",
@@ -92,7 +95,8 @@ class ElectraExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             manifest = build_dataset(
                 inputs, vocab_file, directory, seq_length=given.seq_length,
                 max_positions=given.seq_length, eval_fraction=given.eval_fraction,
-                packing=given.packing, seed=given.seed, lower_case=lower_case,
+                packing=given.packing, keep_leftovers=bool(given.keep_leftovers),
+                seed=given.seed, lower_case=lower_case,
                 text_field=given.text_field, beam_args=self._beam_pipeline_args)
         if not manifest["splits"]["eval"]["examples"]:
             raise ValueError("The input must hold two different documents with text, so that one "
@@ -119,6 +123,8 @@ class ElectraExampleGen(base_beam_component.BaseBeamComponent):
         seq_length: tokens per example.
         eval_fraction: share of the documents in the split `eval`; above 0.
         packing: "none" or "documents", see `electra_tf.data.build.build_dataset`.
+        keep_leftovers: with "none", whether the next example begins with the tokens that did not
+            fit into one.
         seed: of the split and of the examples' random choices.
         lower_case: whether the vocabulary is uncased; accents are removed then, too.
         text_field: field with the text in .jsonl and TFDS inputs.
@@ -139,14 +145,16 @@ class ElectraExampleGen(base_beam_component.BaseBeamComponent):
 
     def __init__(self, input: str | RuntimeParameter, vocab_file: str | None = None,
                  vocab_size: int = 30522, seq_length: int = 128, eval_fraction: float = 0.01,
-                 packing: str = "none", seed: int = 0, lower_case: bool = True,
-                 text_field: str = "text", input_fingerprint: str | None = None):
+                 packing: str = "none", keep_leftovers: bool = False, seed: int = 0,
+                 lower_case: bool = True, text_field: str = "text",
+                 input_fingerprint: str | None = None):
         super().__init__(spec=ElectraExampleGenSpec(
             examples=types.Channel(type=standard_artifacts.Examples),
             **parameters.checked(type(self).__name__, PROPERTIES, {
                 "input": input, "vocab_file": vocab_file, "vocab_size": vocab_size,
                 "seq_length": seq_length, "eval_fraction": eval_fraction, "packing": packing,
-                "seed": seed, "lower_case": int(lower_case), "text_field": text_field,
+                "keep_leftovers": int(keep_leftovers), "seed": seed,
+                "lower_case": int(lower_case), "text_field": text_field,
                 "input_fingerprint": input_fingerprint})))
 
 

@@ -47,6 +47,7 @@ def build(
     seq_length: int | None = None,
     eval_fraction: float = 0.01,
     packing: str = "none",
+    keep_leftovers: bool = False,
     seed: int = 0,
     text_field: str = "text",
     min_auc: float = 0.5,
@@ -63,7 +64,7 @@ def build(
         name: of the pipeline, by which runs find what former runs made.
         vocab_file: None: learn one of config.model.vocab_size tokens.
         seq_length: tokens per example; None: config.model.max_positions.
-        eval_fraction, packing, seed, text_field: see `ElectraExampleGen`.
+        eval_fraction, packing, keep_leftovers, seed, text_field: see `ElectraExampleGen`.
         min_auc: what the first model's held-out disc_auc must be above.
         beam_args: options for Apache Beam, for all components that run on it.
         runner: "local", or "vertex" or "kubeflow", for which input, steps, learning rate and
@@ -98,8 +99,8 @@ def build(
 
     examples = ElectraExampleGen(
         input, vocab_file=vocab_file, vocab_size=vocab_size, seq_length=seq_length,
-        eval_fraction=eval_fraction, packing=packing, seed=seed, text_field=text_field,
-        lower_case=config.data.lower_case, input_fingerprint=fingerprint)
+        eval_fraction=eval_fraction, packing=packing, keep_leftovers=keep_leftovers, seed=seed,
+        text_field=text_field, lower_case=config.data.lower_case, input_fingerprint=fingerprint)
     statistics = StatisticsGen(examples=examples.outputs["examples"])
     schema = PretrainingSchemaGen(seq_length, vocab_size, packing)
     validator = ExampleValidator(statistics=statistics.outputs["statistics"],
