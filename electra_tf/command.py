@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib.util
 import logging as standard_logging
 import os
 import re
@@ -33,6 +34,13 @@ def no_arguments(argv) -> None:
     """Raises ValueError if anything but flags was given."""
     if argv[1:]:
         raise ValueError(f"Only flags are accepted. Received: {' '.join(argv[1:])}")
+
+
+def require_package(name: str, how: str) -> None:
+    """Raises ValueError where an optional package is not installed; `how` says how to get it."""
+    if importlib.util.find_spec(name) is None:
+        raise ValueError(f"The package {name} must be installed: {how}. Received: {sys.executable} "
+                         "without it")
 
 
 def _parse(argv):

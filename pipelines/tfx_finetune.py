@@ -41,6 +41,7 @@ _BEAM_ARGS = flags.DEFINE_multi_string(
 
 def main(argv):
     command.no_arguments(argv)
+    command.require_package("tfx", "make venv-tfx, then use .venv-tfx/bin/python")
     from electra_tf.tfx import finetuning_pipeline  # TFX starts here: --help stays quick
 
     config = _CONFIG.value

@@ -10,15 +10,18 @@ requirements-tfx.txt.
 """
 
 import os
+import sys
 
 from absl import flags
 from ml_collections import config_flags
 
 from electra_tf import command
 
+_DEFAULT_CONFIG = "configs/quickstart.py"
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", "configs/quickstart.py", "Experiment: a Python file with get_config(), such as "
-    "configs/electra_small.py. Set fields with --config.SECTION.FIELD=VALUE.")
+    "config", None, "Experiment: a Python file with get_config(), such as "
+    f"configs/electra_small.py; default: {_DEFAULT_CONFIG}. Set fields with "
+    "--config.SECTION.FIELD=VALUE.")
 _INPUT = flags.DEFINE_multi_string(
     "input", None, "Text; repeat the flag or separate by commas. Files or globs of .txt and "
     ".jsonl, tfds:NAME[:SPLIT], docs:installed; see pipelines.build_dataset.")
@@ -56,6 +59,7 @@ _BEAM_ARGS = flags.DEFINE_multi_string(
 
 def main(argv):
     command.no_arguments(argv)
+    command.require_package("tfx", "make venv-tfx, then use .venv-tfx/bin/python")
     from electra_tf.tfx import pretraining_pipeline  # TFX starts here: --help stays quick
 
     serving_dir = _SERVING_DIR.value or os.path.join(_ROOT.value, "serving")
@@ -77,4 +81,7 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["input", "root"])
+    # As an argument and not as the flag's default, with which a wrong field is a traceback.
+    if not any(argument.split("=")[0].lstrip("-") == "config" for argument in sys.argv[1:]):
+        sys.argv.insert(1, f"--config={_DEFAULT_CONFIG}")
     command.run(main)

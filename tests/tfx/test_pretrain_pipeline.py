@@ -142,6 +142,14 @@ def test_failures_name_component_and_cause(tmp_path, text, changes, message):
     assert not list(tmp_path.glob("root/pipeline/ElectraExampleGen/examples/*"))
 
 
+def test_an_unknown_field_of_the_default_config(tmp_path):
+    result = tiny_pipelines.run([
+        sys.executable, "-m", "pipelines.tfx_pretrain", "--input=text.txt",
+        f"--root={tmp_path}", "--config.train.batch_sise=3"], code=1)
+    assert result.stderr.splitlines()[-1].startswith("error: A --config flag must name a section")
+    assert "batch_sise" in result.stderr and "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 def test_two_megabytes_of_wikipedia(shared, tmp_path):
     text = tmp_path / "wikipedia.txt"
