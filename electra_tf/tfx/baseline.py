@@ -8,7 +8,11 @@ nothing after it could come from the cache.
 import ml_metadata
 from tfx import types
 from tfx.components.evaluator import constants
-from tfx.dsl.components.common.resolver import ResolverStrategy
+from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
+from tfx.types.standard_artifacts import Model, ModelBlessing
 
 
 class LatestBlessedBefore(ResolverStrategy):
@@ -43,3 +47,21 @@ class LatestBlessedBefore(ResolverStrategy):
             latest = max(blessed, key=lambda model: model.id)
             resolved |= {"model": [latest], "model_blessing": [blessings[latest.id]]}
         return resolved
+
+
+def resolver(current_model: types.BaseChannel, runner: str) -> Resolver | None:
+    """The node `baseline` of a pipeline; its output `model` is what the current one has to beat.
+
+    Args:
+        current_model: channel of the Model that is to be judged.
+        runner: "local"; "vertex", which compiles TFX's own strategy only; or "kubeflow", which has
+            no resolvers: None.
+    """
+    if runner == "kubeflow":
+        return None
+    channels = {"model": types.Channel(type=Model),
+                "model_blessing": types.Channel(type=ModelBlessing)}
+    strategy = LatestBlessedModelStrategy
+    if runner == "local":
+        strategy, channels["current_model"] = LatestBlessedBefore, current_model
+    return Resolver(strategy_class=strategy, **channels).with_id("baseline")

@@ -16,20 +16,15 @@ from collections.abc import Sequence
 
 from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen
 from tfx.dsl.components.common.importer import Importer
-from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
-    LatestBlessedModelStrategy,
-)
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
-from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import Model
 
 from electra_tf.checks import between
 from electra_tf.finetune_config import FinetuneConfig
 from electra_tf.tasks.tfds_data import PREFIX
 from electra_tf.tfx import tfma
-from electra_tf.tfx.baseline import LatestBlessedBefore
+from electra_tf.tfx.baseline import resolver
 from electra_tf.tfx.exporter import ServingExporter
 from electra_tf.tfx.finetuner import ElectraFinetuner
 from electra_tf.tfx.infra_check import BundleChecker
@@ -99,7 +94,7 @@ def build(
         num_epochs=num_epochs, learning_rate=learning_rate,
         anomalies=validator.outputs["anomalies"])
     exporter = ServingExporter(trainer.outputs["model"])
-    baseline = _baseline(exporter, runner)
+    baseline = resolver(exporter.outputs["servable"], runner)
     evaluator = Evaluator(
         examples=examples.outputs["examples"], model=exporter.outputs["servable"],
         baseline_model=baseline.outputs["model"] if baseline else None, module_path=tfma.MODULE,
@@ -140,13 +135,3 @@ def _name(config: FinetuneConfig) -> str:
     """Such as electra-finetune-cola: what all runners take."""
     task = config.task.name if config.task.kind == "glue" else config.task.kind
     return f"{NAME}-{''.join(letter for letter in task.lower() if letter.isalnum())}"
-
-
-def _baseline(exporter: ServingExporter, runner: str) -> Resolver | None:
-    if runner == "kubeflow":
-        return None
-    channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
-    strategy = LatestBlessedModelStrategy
-    if runner == "local":
-        strategy, channels["current_model"] = LatestBlessedBefore, exporter.outputs["servable"]
-    return Resolver(strategy_class=strategy, **channels).with_id("baseline")

@@ -12,18 +12,12 @@ import os
 from collections.abc import Sequence
 
 from tfx.components import ExampleValidator, Pusher, StatisticsGen
-from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
-    LatestBlessedModelStrategy,
-)
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
-from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from electra_tf.config import Config
 from electra_tf.text.vocabulary import Vocabulary
-from electra_tf.tfx.baseline import LatestBlessedBefore
+from electra_tf.tfx.baseline import resolver
 from electra_tf.tfx.evaluator import HeldOutEvaluator
 from electra_tf.tfx.examples import ElectraExampleGen, input_fingerprint
 from electra_tf.tfx.exporter import ServingExporter
@@ -108,7 +102,7 @@ def build(
     trainer = ElectraPretrainer(
         examples.outputs["examples"], config, num_steps=num_steps, learning_rate=learning_rate,
         anomalies=validator.outputs["anomalies"])
-    baseline = _baseline(trainer, runner)
+    baseline = resolver(trainer.outputs["model"], runner)
     evaluator = HeldOutEvaluator(examples.outputs["examples"], trainer.outputs["model"],
                                  baseline_model=baseline.outputs["model"] if baseline else None,
                                  min_auc=min_auc)
@@ -124,13 +118,3 @@ def build(
         components=[examples, statistics, schema, validator, trainer,
                     *([baseline] if baseline else []), evaluator, exporter, checker, pusher],
         enable_cache=True, beam_pipeline_args=list(beam_args))
-
-
-def _baseline(trainer: ElectraPretrainer, runner: str) -> Resolver | None:
-    if runner == "kubeflow":
-        return None
-    channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
-    strategy = LatestBlessedModelStrategy
-    if runner == "local":
-        strategy, channels["current_model"] = LatestBlessedBefore, trainer.outputs["model"]
-    return Resolver(strategy_class=strategy, **channels).with_id("baseline")
