@@ -12,7 +12,7 @@ pytest.importorskip("tfx", reason="the TFX tests run in .venv-tfx")
 import tensorflow_data_validation as tfdv
 import tiny_pipelines
 import tiny_runs
-from tfx.types import standard_artifacts
+from tfx.types import Channel, standard_artifacts
 from tiny_pipelines import LENGTH, artifact
 
 from electra_tf.data.build import build_dataset
@@ -138,7 +138,7 @@ def test_the_schema_holds_for_the_examples_and_for_nothing_else(examples, tmp_pa
 def pretrain(examples, folder, number, config, **parameters):
     """One execution of ElectraPretrainer, in directories as TFX makes them."""
     component = ElectraPretrainer(
-        pretraining_pipeline.Channel(type=standard_artifacts.Examples), config, **parameters)
+        Channel(type=standard_artifacts.Examples), config, **parameters)
     outputs = {}
     for key, kind in (("model", standard_artifacts.Model),
                       ("model_run", standard_artifacts.ModelRun)):
