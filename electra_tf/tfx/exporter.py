@@ -22,7 +22,7 @@ PROPERTIES = {
     "precision": Property(str, "What the network computes in.",
                           lambda name, value: one_of(name, value, PRECISIONS)),
     "include_generator": Property(int, "1: also export the generator of a pre-trained model.",
-                                  lambda name, value: one_of(name, str(value), ("0", "1"))),
+                                  parameters.truth),
 }
 
 

@@ -1,7 +1,5 @@
 """The TFX component that fine-tunes a pre-trained model."""
 
-import dataclasses
-import json
 import os
 from typing import Any
 
@@ -18,7 +16,12 @@ from electra_tf.tfx import parameters
 from electra_tf.tfx.parameters import Property
 from electra_tf.tfx.pretrainer import require_normal
 from electra_tf.tfx.task_examples import FILES, check_config
-from electra_tf.tfx.working_directory import local_path, publish, working_directory
+from electra_tf.tfx.working_directory import (
+    local_path,
+    publish,
+    what_is_trained,
+    working_directory,
+)
 
 PROPERTIES = {
     "config": Property(FinetuneConfig, "The fine-tuning, without its data and its start.",
@@ -70,7 +73,7 @@ class ElectraFinetunerExecutor(base_executor.BaseExecutor):
         source = artifact_utils.get_single_instance(input_dict["pretrained_model"])
         model = artifact_utils.get_single_instance(output_dict["model"])
         model_run = artifact_utils.get_single_instance(output_dict["model_run"])
-        identity = {"config": _what_is_trained(config), "examples": examples.uri,
+        identity = {"config": what_is_trained(config), "examples": examples.uri,
                     "pretrained_model": str(source.id)}
         config.data.dir = os.path.join(local_path(examples.uri), FILES)
         config.init_from = local_path(source.uri)
@@ -126,10 +129,3 @@ class ElectraFinetuner(base_component.BaseComponent):
             **parameters.checked(type(self).__name__, PROPERTIES, {
                 "config": config, "num_trials": num_trials, "num_epochs": num_epochs,
                 "learning_rate": learning_rate})))
-
-
-def _what_is_trained(config: FinetuneConfig) -> str:
-    """The config without what may differ from machine to machine."""
-    fields = dataclasses.asdict(config)
-    del fields["runtime"]
-    return json.dumps(fields, sort_keys=True)

@@ -16,15 +16,13 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 from tfx.types.system_executions import Evaluate
 from tfx.utils import path_utils
 
-from electra_tf.checks import one_of
 from electra_tf.files import write_text
 from electra_tf.tfx import parameters
 from electra_tf.tfx.parameters import Property
 from electra_tf.tfx.working_directory import local_path
 
 PROPERTIES = {
-    "without_python": Property(int, "1: also ask a C program.",
-                               lambda name, value: one_of(name, str(value), ("0", "1"))),
+    "without_python": Property(int, "1: also ask a C program.", parameters.truth),
 }
 BLESSED, NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"  # as InfraValidator's files
 REPORT = "report.json"

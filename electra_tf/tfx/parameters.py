@@ -16,6 +16,7 @@ from typing import Any
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.component_spec import ExecutionParameter
 
+from electra_tf.checks import one_of
 from electra_tf.config import JsonConfig
 
 _TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
@@ -61,6 +62,11 @@ def runtime_parameter(name: str, default: str | int | float,
     """
     return RuntimeParameter(name, ptype=type(default), default=default,
                             description=description or None)
+
+
+def truth(name: str, value: int) -> None:
+    """The check of a property that is true or false: TFX carries no bool, so 1 or 0."""
+    one_of(name, str(value), ("0", "1"))
 
 
 def checked(component: str, properties: Mapping[str, Property], values: Mapping[str, Any]) -> dict:

@@ -1,6 +1,5 @@
 """The TFX component that pre-trains a model on Examples."""
 
-import dataclasses
 import json
 import os
 from typing import Any
@@ -17,7 +16,12 @@ from electra_tf.checks import at_least, between
 from electra_tf.config import Config
 from electra_tf.tfx import parameters
 from electra_tf.tfx.parameters import Property
-from electra_tf.tfx.working_directory import local_path, publish, working_directory
+from electra_tf.tfx.working_directory import (
+    local_path,
+    publish,
+    what_is_trained,
+    working_directory,
+)
 
 _ANOMALIES = "SchemaDiff.pb"  # ExampleValidator's file in each split
 
@@ -74,7 +78,7 @@ class ElectraPretrainerExecutor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         model = artifact_utils.get_single_instance(output_dict["model"])
         model_run = artifact_utils.get_single_instance(output_dict["model_run"])
-        identity = {"config": _what_is_trained(config), "data": _fingerprint(examples)}
+        identity = {"config": what_is_trained(config), "data": _fingerprint(examples)}
         config.data.dir = local_path(examples.uri)
         with working_directory("ElectraPretrainer", model.uri, identity) as workdir:
             step = pretrain(config, workdir)
@@ -139,13 +143,6 @@ def require_normal(anomalies: types.Artifact) -> None:
         if told:
             raise ValueError(f"Examples must be as their schema says. Received: in split {split} "
                              f"{'; '.join(told)} ({path})")
-
-
-def _what_is_trained(config: Config) -> str:
-    """The config without what may differ from machine to machine."""
-    fields = dataclasses.asdict(config)
-    del fields["runtime"]
-    return json.dumps(fields, sort_keys=True)
 
 
 def _fingerprint(examples: types.Artifact) -> str:

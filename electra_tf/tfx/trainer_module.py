@@ -28,7 +28,12 @@ from electra_tf.tfx import parameters
 from electra_tf.tfx.exporter import export
 from electra_tf.tfx.parameters import Property
 from electra_tf.tfx.task_examples import FILES
-from electra_tf.tfx.working_directory import local_path, publish, working_directory
+from electra_tf.tfx.working_directory import (
+    local_path,
+    publish,
+    what_is_trained,
+    working_directory,
+)
 
 RUN_FN = f"{__name__}.run_fn"
 
@@ -54,7 +59,7 @@ def run_fn(fn_args: FnArgs) -> None:
     start = given.init_from or config.init_from
     if not start and fn_args.base_model:
         start = os.path.dirname(local_path(fn_args.base_model))  # Trainer adds Format-Serving
-    identity = {"config": config.to_json(), "data": data_dir, "start": start}
+    identity = {"config": what_is_trained(config), "data": data_dir, "start": start}
     config.data.dir = os.path.join(data_dir, FILES) if is_finetuning else data_dir
     config.init_from = start
     model_run = local_path(fn_args.model_run_dir)

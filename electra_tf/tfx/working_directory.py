@@ -14,11 +14,14 @@ stays under `unfinished/` until someone removes it.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+
+from electra_tf.config import JsonConfig
 
 _BUCKET, _MOUNTED = "gs://", "/gcs/"
 
@@ -42,7 +45,7 @@ def working_directory(component: str, output_uri: str, identity: Mapping[str, st
             `unfinished/COMPONENT-FINGERPRINT` two levels above, beside the outputs of all
             executions.
         identity: everything that decides what is trained (a config's JSON, fingerprints or uris of
-            the inputs); another value is another directory.
+            the inputs); another value is another directory. See `what_is_trained`.
 
     Yields:
         Path of the directory, which exists: new, or with what a former execution left.
@@ -65,6 +68,13 @@ def working_directory(component: str, output_uri: str, identity: Mapping[str, st
     shutil.rmtree(done)
     with contextlib.suppress(OSError):
         os.rmdir(folder)
+
+
+def what_is_trained(config: JsonConfig) -> str:
+    """A config for an identity: all of it but `runtime`, which may differ between machines."""
+    fields = dataclasses.asdict(config)
+    del fields["runtime"]
+    return json.dumps(fields, sort_keys=True)
 
 
 def publish(workdir: str, names: Sequence[str], output_uri: str) -> None:
