@@ -16,7 +16,8 @@ from electra_tf.tasks.question_answering import (
 )
 from electra_tf.tasks.squad_answers import NO_WINDOW_ODDS
 from electra_tf.text.framing import frame
-from electra_tf.text.wordpiece import Tokenizer, valid_utf8
+from electra_tf.text.wordpiece import Tokenizer
+from electra_tf.text.words import valid_utf8
 
 QUESTION_WORDS = 10  # of a warm-up
 

@@ -22,7 +22,7 @@ from electra_tf.serving.fill_mask import fill_mask_function
 from electra_tf.serving.inference import hidden_states
 from electra_tf.serving.long_texts import shorten
 from electra_tf.serving.precision import dtype_of
-from electra_tf.text.framing import frame
+from electra_tf.text.framing import batch_of, place
 from electra_tf.text.vocabulary import MASK
 from electra_tf.text.wordpiece import Tokenizer
 from electra_tf.train.checkpoint import SavedWeights
@@ -118,9 +118,10 @@ class ReplacedTokenDetector(PretrainedModel):
         def detect_replaced(text):
             text = shorten(text, tokenizer.ids, max_seq_length)
             ids, starts, ends = tokenizer.ids_with_offsets(text)
-            batch = frame(ids, None, tokenizer.vocabulary, max_seq_length)
+            rows = place([ids], max_seq_length)
+            batch = batch_of(rows, [ids], tokenizer.vocabulary)
             ids, mask = batch["input_ids"], batch["input_mask"]
-            starts, ends = (_framed(part, ids, max_seq_length) for part in (starts, ends))
+            starts, ends = (rows.fill(part.values, [0, 0, 0]) for part in (starts, ends))
             probability = tf.sigmoid(logits_of(**batch)) * tf.cast(mask, tf.float32)
             return {"tokens": tf.gather(tokens, ids), "token_ids": ids,
                     "replaced_probability": probability, "start_offset": starts,
@@ -226,9 +227,3 @@ def _require_parts(saved: SavedWeights, parts: list[str], workdir: str) -> None:
         raise ValueError("A model to export with --include_generator must have its generator; "
                          f"leave the flag out to export the discriminator alone. Received: "
                          f"{workdir} without generator_head")
-
-
-def _framed(offsets: tf.RaggedTensor, ids: tf.Tensor, max_seq_length: int) -> tf.Tensor:
-    """Offsets of tokens, int32 [B, None], as they stand in framed ids [B, L], 0 elsewhere."""
-    dense = tf.pad(offsets[:, :max_seq_length - 2].to_tensor(0), [[0, 0], [1, 1]])
-    return dense[:, :tf.shape(ids)[1]]  # an empty batch has no columns

@@ -8,7 +8,8 @@ from electra_tf.models.heads import MaskedLMHead
 from electra_tf.serving.long_texts import shorten
 from electra_tf.text.framing import frame
 from electra_tf.text.vocabulary import MASK
-from electra_tf.text.wordpiece import Tokenizer, valid_utf8
+from electra_tf.text.wordpiece import Tokenizer
+from electra_tf.text.words import valid_utf8
 
 NUM_CANDIDATES = 5  # for each [MASK]; all there are in a smaller vocabulary
 

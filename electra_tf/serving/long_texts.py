@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from electra_tf.text.wordpiece import valid_utf8
+from electra_tf.text.words import valid_utf8
 
 CHARACTERS_PER_TOKEN = 16  # English has about 5; a text of fewer is cut after tokenization
 # Words end at these whatever stands around them, and neither folding nor accents cross them.

@@ -10,7 +10,8 @@ from electra_tf.serving.network import outputs_function
 from electra_tf.tasks import spans
 from electra_tf.tasks.tagging import PLAIN, TaggingTask
 from electra_tf.text.framing import frame
-from electra_tf.text.wordpiece import Tokenizer, valid_utf8
+from electra_tf.text.wordpiece import Tokenizer
+from electra_tf.text.words import valid_utf8
 
 # What Python's str.split() splits at.
 _SPACE = (r"[\t-\r\x{1C}- \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}"

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from electra_tf.text.chunks import estimated_bytes
 from electra_tf.text.corpus import Document, Source, find_sources, read_source
 from electra_tf.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
-from electra_tf.text.wordpiece import split_words
+from electra_tf.text.words import split_words
 
 _BATCH_BYTES = 1 << 20
 _PREFIX = "##"

@@ -73,6 +73,8 @@ def main():
     parser.add_argument("--clock", choices=["perf_counter", "process_time"],
                         default="perf_counter", help="of Python's time; see above")
     options = parser.parse_args()
+    # Of all sessions of a process: the first one, or the first eager op, makes the threads.
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         model, peer_model = write_models(options.vocab, folder)
         tokenizer = Tokenizer(options.vocab)

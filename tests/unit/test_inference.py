@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from electra_tf.config import Config
 from electra_tf.models.electra import Electra
+from electra_tf.serving import inference
 from electra_tf.serving.inference import find_tokens, hidden_states
 
 VOCAB_SIZE, LONGEST = 50, 24
@@ -54,11 +55,13 @@ def model():
     return new_model()
 
 
+@pytest.mark.parametrize("few_scores", [0, 10**9], ids=["as many", "as few"])
 @pytest.mark.parametrize("mask", [
     mask_of([24, 1, 7, 24, 2, 13], 24), mask_of([5, 5], 5), [[1]], mask_of([0, 4, 0], 4),
     [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]],
     ids=["mixed lengths", "no padding", "one token", "rows of padding", "holes"])
-def test_tokens_are_as_in_the_keras_model(model, mask):
+def test_tokens_are_as_in_the_keras_model(model, mask, few_scores, monkeypatch):
+    monkeypatch.setattr(inference, "FEW_SCORES", few_scores)
     assert_equal_on_tokens(model.discriminator, batch_of(mask))
 
 
@@ -85,7 +88,9 @@ def test_what_is_in_padding_does_not_matter(model):
     np.testing.assert_array_equal(one, two)
 
 
-def test_mixed_precision_is_close():
+@pytest.mark.parametrize("few_scores", [0, 10**9], ids=["as many", "as few"])
+def test_mixed_precision_is_close(few_scores, monkeypatch):
+    monkeypatch.setattr(inference, "FEW_SCORES", few_scores)
     encoder = new_model("mixed_bfloat16").discriminator
     assert encoder.compute_dtype == "bfloat16"
     assert_equal_on_tokens(encoder, batch_of(mask_of([3, 11, 8], 11)), tolerance=0.1)

@@ -3,11 +3,13 @@
 import itertools
 import unicodedata
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from electra_tf import Tokenizer
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD
+from electra_tf.text.words import split_words, word_offsets
 
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] hello Hello world un ##aff ##able cafe café Caf ##é ##e re "
@@ -134,6 +136,18 @@ def test_offsets_point_to_the_words(vocab_file, lower_case):
             assert word == word.strip()
             assert tokenizer.tokenize([word.decode()]) == [[piece for piece, *_ in group]]
             last_end = end
+
+
+@pytest.mark.parametrize(("lower_case", "strip_accents"), [(True, True), (False, False)])
+def test_offsets_find_the_words_around_every_character(lower_case, strip_accents):
+    """Each word cut from the text and rewritten on its own is that word of the whole text."""
+    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    texts = tf.constant([f"a{chr(point)}b" for point in points])
+    words = tf.strings.split(split_words(texts, lower_case, strip_accents))
+    starts, ends = word_offsets(texts, lower_case, strip_accents)
+    cut = tf.strings.substr(tf.gather(texts, words.value_rowids()), starts, ends - starts)
+    again = tf.strings.strip(split_words(cut, lower_case, strip_accents))
+    np.testing.assert_array_equal(again.numpy(), words.values.numpy())
 
 
 def test_offsets_keep_accents_with_their_word(vocab_file):
