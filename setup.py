@@ -32,8 +32,8 @@ setuptools.setup(
         include=["electra_tf", "electra_tf.*", "pipelines*", "export*", "configs*"]
     ),
     package_data={"export": ["**/*"],
-                  "electra_tf": ["**/*.txt", "serving/native/*.c",
-                                 "serving/playground_page/*"]},
+                  "electra_tf": ["**/*.txt", "serving/checking/*.c",
+                                 "serving/client/playground_page/*"]},
     python_requires=">=3.11",
     # TensorFlow, tensorflow-text and Keras move together, and the training step relies on what a
     # minor version of them does, so they are held to one; requirements.txt pins the exact set.

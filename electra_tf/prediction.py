@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from electra_tf.serving.finetuned import load_network
+from electra_tf.serving.graph.finetuned import load_network
 from electra_tf.tasks.finetuning_loop import predict_outputs
 
 

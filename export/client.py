@@ -16,7 +16,7 @@ import sys
 from absl import flags
 
 from electra_tf import command
-from electra_tf.serving import client_requests
+from electra_tf.serving.client import inputs as given
 
 _TARGET = flags.DEFINE_string(
     "target", None, "HOST:PORT of the server; without a port 8500 for gRPC, 8501 for REST.",
@@ -47,13 +47,13 @@ _COLOUR = flags.DEFINE_enum("colour", "auto", ["auto", "always", "never"],
 def main(argv: list[str]) -> None:
     command.no_arguments(argv)
     inputs = _inputs()
-    from electra_tf.serving import answers, client, local_bundle
+    from electra_tf.serving.client import answers, local_bundle, protocols
 
     colour = _COLOUR.value == "always" or _COLOUR.value == "auto" and sys.stdout.isatty()
     with local_bundle.quiet_start():  # gRPC's stubs start TensorFlow
-        server = client.new_client(_PROTOCOL.value, _TARGET.value, _MODEL_NAME.value,
-                                   _VERSION.value, _TIMEOUT.value)
-    for batch in client_requests.batches(inputs, _BATCH_SIZE.value):
+        server = protocols.new_client(_PROTOCOL.value, _TARGET.value, _MODEL_NAME.value,
+                                      _VERSION.value, _TIMEOUT.value)
+    for batch in given.batches(inputs, _BATCH_SIZE.value):
         rows = answers.rows_of(server.predict(batch, _SIGNATURE.value))
         for asked, answer in zip(answers.rows_of(batch), rows):
             if _JSON.value:
@@ -64,11 +64,11 @@ def main(argv: list[str]) -> None:
 
 def _inputs() -> dict[str, list[str]]:
     """What to ask, from the flags or the file; raises ValueError if it is nothing, or both."""
-    inputs = client_requests.texts_of_flags({name: flag.value for name, flag in _INPUTS.items()})
+    inputs = given.texts_of_flags({name: flag.value for name, flag in _INPUTS.items()})
     if bool(inputs) == bool(_FILE.value):
         raise ValueError("Texts must come from flags such as --text or from --file. Received: "
                          f"{'both' if inputs else 'neither'}")
-    return inputs or client_requests.texts_of_file(_FILE.value, _FIELDS.value)
+    return inputs or given.texts_of_file(_FILE.value, _FIELDS.value)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def main(argv: list[str]) -> None:
     if bool(_MODEL.value) == bool(_TARGET.value):
         raise ValueError("There must be a --model or a --target. Received: "
                          f"{'both' if _MODEL.value else 'neither'}")
-    from electra_tf.serving import client, local_bundle, playground
+    from electra_tf.serving.client import local_bundle, playground, protocols
 
     if _TARGET.value:
-        model = playground.RemoteModel(client.new_client(
+        model = playground.RemoteModel(protocols.new_client(
             "rest", _TARGET.value, _MODEL_NAME.value, timeout=_TIMEOUT.value))
     else:
         model = playground.LocalModel(local_bundle.LocalBundle(_MODEL.value), _MODEL_NAME.value)

@@ -13,9 +13,9 @@ Like a server, this needs nothing of the models: only TensorFlow and tensorflow_
 import argparse
 import sys
 
-from electra_tf.serving.answers import rows_of
-from electra_tf.serving.local_bundle import LocalBundle
-from electra_tf.serving.replaced_words import Word, compare, render, words_of
+from electra_tf.serving.client.answers import rows_of
+from electra_tf.serving.client.local_bundle import LocalBundle
+from electra_tf.serving.client.replaced_words import Word, compare, render, words_of
 
 ARROW = " => "
 SIGNATURE = "detect_replaced"

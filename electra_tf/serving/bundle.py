@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from electra_tf.files import write_text
 from electra_tf.serving import model_card, warmup
-from electra_tf.serving.detector import load_pretrained
-from electra_tf.serving.finetuned import is_finetuned, load_finetuned
+from electra_tf.serving.graph.detector import load_pretrained
+from electra_tf.serving.graph.finetuned import is_finetuned, load_finetuned
 from electra_tf.train.model_directory import VOCABULARY
 
 # Nobody trains a bundle, and the gradients that our layers define cannot be saved.

@@ -20,8 +20,8 @@ from electra_tf import features
 from electra_tf.files import new_directory, require_new, write_text
 from electra_tf.models import classification_head, heads, layers
 from electra_tf.models.electra import Electra
-from electra_tf.serving.finetuned import is_finetuned, load_network
-from electra_tf.serving.local_bundle import quiet_start
+from electra_tf.serving.client.local_bundle import quiet_start
+from electra_tf.serving.graph.finetuned import is_finetuned, load_network
 from electra_tf.tasks.question_answering import QuestionAnsweringTask
 from electra_tf.tasks.tagging import TaggingTask
 from electra_tf.train import model_directory

@@ -11,7 +11,7 @@ from tfx.types.system_executions import Deploy
 from tfx.utils import path_utils
 
 from electra_tf.checks import at_least, one_of
-from electra_tf.serving.precision import PRECISIONS
+from electra_tf.serving.graph.precision import PRECISIONS
 from electra_tf.tfx import parameters
 from electra_tf.tfx.parameters import Property
 from electra_tf.tfx.working_directory import local_path

@@ -154,7 +154,7 @@ def test_numbers(models, answers, tmp_path):
 
 def _assert_tagged(served, model, tmp_path):
     """Compares with the tags, probabilities and words of prediction from Python."""
-    from electra_tf.serving.finetuned import load_network
+    from electra_tf.serving.graph.finetuned import load_network
     from electra_tf.tasks.finetuning_loop import predict_outputs
 
     texts = [_valid(text) for text in _inputs("tagging")["text"]]
@@ -189,7 +189,7 @@ def test_tags(models, answers, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["IOB1", "BIOES", "plain"])
 def test_tags_of_other_schemes(tiny_vocab_file, tmp_path, scheme):
-    from electra_tf.serving.finetuned import load_finetuned
+    from electra_tf.serving.graph.finetuned import load_finetuned
 
     model = write_finetuned(tmp_path / "model", tiny_vocab_file, kind="tagging", scheme=scheme,
                          labels=json.dumps(TAGS[scheme]))
@@ -199,7 +199,7 @@ def test_tags_of_other_schemes(tiny_vocab_file, tmp_path, scheme):
 
 
 def _assert_answered(served, model, tmp_path):
-    from electra_tf.serving.finetuned import load_network
+    from electra_tf.serving.graph.finetuned import load_network
     from electra_tf.tasks.finetuning_loop import predict_outputs
 
     inputs = [[_valid(text) for text in texts] for texts in _inputs("squad").values()]
@@ -236,7 +236,7 @@ def test_answers(models, answers, tmp_path):
 
 
 def test_answers_where_there_always_is_one(tiny_vocab_file, tmp_path):
-    from electra_tf.serving.finetuned import load_finetuned
+    from electra_tf.serving.graph.finetuned import load_finetuned
 
     model = write_finetuned(tmp_path / "model", tiny_vocab_file, **KINDS["squad"] | {"version": 1})
     servable = load_finetuned(model)
@@ -298,7 +298,7 @@ def test_card_and_warmup_fit_the_bundle(models, answers, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bfloat16_keeps_the_types(models, answers, kind):
-    from electra_tf.serving.finetuned import load_finetuned
+    from electra_tf.serving.graph.finetuned import load_finetuned
 
     servable = load_finetuned(models[kind], precision="bfloat16")
     default = servable.signatures()["serving_default"]
@@ -318,7 +318,7 @@ def test_command_and_a_length_of_its_own(models, tmp_path):
 
 def test_lengths(models, tmp_path):
     from electra_tf.serving.bundle import export_run
-    from electra_tf.serving.finetuned import load_finetuned
+    from electra_tf.serving.graph.finetuned import load_finetuned
 
     def probabilities(length, words):
         tensor = load_finetuned(models["classification"], length).predict(["the of " * words])

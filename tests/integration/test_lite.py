@@ -122,7 +122,7 @@ def test_what_has_no_network_for_tflite(tmp_path, tiny_vocab_file):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"squad"}))
 def test_finetuned_networks(kind, tmp_path, tiny_vocab_file):
-    from electra_tf.serving.finetuned import load_network
+    from electra_tf.serving.graph.finetuned import load_network
 
     path = write_finetuned(tmp_path / "model", tiny_vocab_file, **KINDS[kind])
     report = lite.export_lite(path, str(tmp_path / "out"))

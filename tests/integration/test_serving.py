@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (
 )
 
 from electra_tf.serving.bundle import export_run
-from electra_tf.serving.client import new_client
+from electra_tf.serving.client.protocols import new_client
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 CORPUS = ROOT.parent / "shared" / "data" / "corpus" / "enwiki2015_p0.txt.xz"

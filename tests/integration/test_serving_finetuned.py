@@ -16,9 +16,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from electra_tf.serving.answers import rows_of
 from electra_tf.serving.bundle import export_run
-from electra_tf.serving.client import new_client
+from electra_tf.serving.client.answers import rows_of
+from electra_tf.serving.client.protocols import new_client
 from tests.integration.random_finetuned import write_finetuned
 from tests.integration.test_export_finetuned import KINDS, LABELS
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT

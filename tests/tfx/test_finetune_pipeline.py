@@ -16,7 +16,7 @@ import tiny_pipelines
 import tiny_tasks
 
 from configs import glue
-from electra_tf.serving.finetuned import load_network
+from electra_tf.serving.graph.finetuned import load_network
 from electra_tf.tasks import tables
 from electra_tf.tasks.finetuning_loop import predict_outputs
 from electra_tf.tasks.sentence_examples import Sentences

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from electra_tf.config import Config
 from electra_tf.models.electra import Electra
-from electra_tf.serving import inference
-from electra_tf.serving.inference import find_tokens, hidden_states
+from electra_tf.serving.graph import inference
+from electra_tf.serving.graph.inference import find_tokens, hidden_states
 
 VOCAB_SIZE, LONGEST = 50, 24
 NAMES = ("input_ids", "input_mask", "segment_ids")

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from electra_tf.serving.long_texts import CHARACTERS_PER_TOKEN, shorten
+from electra_tf.serving.graph.long_texts import CHARACTERS_PER_TOKEN, shorten
 from electra_tf.text.wordpiece import Tokenizer
 from tests.integration import hostile_texts
 

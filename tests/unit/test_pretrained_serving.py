@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from electra_tf.config import Config
 from electra_tf.models.electra import new_electra, new_masked_lm
-from electra_tf.serving.detector import ReplacedTokenDetector, load_pretrained
+from electra_tf.serving.graph.detector import ReplacedTokenDetector, load_pretrained
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.text.wordpiece import Tokenizer
 from electra_tf.train import model_directory

@@ -14,7 +14,7 @@ from electra_tf.models.electra import Electra, MaskedLM
 from electra_tf.serving.checking.contents import DEFAULT, Bundle
 from electra_tf.serving.checking.requests import HARD_TEXTS, Request
 from electra_tf.serving.checking.session import ServingSession
-from electra_tf.serving.finetuned import is_finetuned, load_network
+from electra_tf.serving.graph.finetuned import is_finetuned, load_network
 from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.finetuning_loop import predict_outputs
 from electra_tf.tasks.question_answering import QuestionAnsweringTask

@@ -16,7 +16,7 @@ import tensorflow_text
 from electra_tf.serving.checking.contents import Bundle
 from electra_tf.serving.checking.requests import Request
 
-SOURCE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "native", "run_saved_model.c")
+SOURCE = os.path.join(os.path.dirname(__file__), "run_saved_model.c")
 COMPILERS = ("cc", "gcc", "clang")
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 _SECONDS = 600

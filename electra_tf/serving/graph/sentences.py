@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from electra_tf.models.finetuned import Finetuned
-from electra_tf.serving.long_texts import shorten
-from electra_tf.serving.network import outputs_function
+from electra_tf.serving.graph.long_texts import shorten
+from electra_tf.serving.graph.network import outputs_function
 from electra_tf.tasks.sentences import SentenceTask
 from electra_tf.text.wordpiece import Tokenizer
 

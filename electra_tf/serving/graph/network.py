@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from electra_tf.models.finetuned import Finetuned
-from electra_tf.serving.inference import hidden_states
+from electra_tf.serving.graph.inference import hidden_states
 from electra_tf.tasks.finetuning import FinetuningTask
 
 

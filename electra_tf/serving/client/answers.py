@@ -2,7 +2,7 @@
 
 import json
 
-from electra_tf.serving import replaced_words
+from electra_tf.serving.client import replaced_words
 
 _BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 
-from electra_tf.serving.answers import plain
+from electra_tf.serving.client.answers import plain
 
 DEFAULT_SIGNATURE = "serving_default"
 

@@ -18,10 +18,10 @@ from electra_tf import config as configuration
 from electra_tf.config import Config
 from electra_tf.models.electra import Electra, MaskedLM
 from electra_tf.models.encoder import Encoder
-from electra_tf.serving.fill_mask import fill_mask_function
-from electra_tf.serving.inference import hidden_states
-from electra_tf.serving.long_texts import shorten
-from electra_tf.serving.precision import dtype_of
+from electra_tf.serving.graph.fill_mask import fill_mask_function
+from electra_tf.serving.graph.inference import hidden_states
+from electra_tf.serving.graph.long_texts import shorten
+from electra_tf.serving.graph.precision import dtype_of
 from electra_tf.text.framing import batch_of, place
 from electra_tf.text.vocabulary import MASK
 from electra_tf.text.wordpiece import Tokenizer

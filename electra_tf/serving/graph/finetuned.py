@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from electra_tf.finetune_config import FinetuneConfig
 from electra_tf.models.finetuned import Finetuned
-from electra_tf.serving.answerer import Answerer
-from electra_tf.serving.precision import dtype_of
-from electra_tf.serving.sentences import SentencePredictor
-from electra_tf.serving.tagger import Tagger
+from electra_tf.serving.graph.answerer import Answerer
+from electra_tf.serving.graph.precision import dtype_of
+from electra_tf.serving.graph.sentences import SentencePredictor
+from electra_tf.serving.graph.tagger import Tagger
 from electra_tf.tasks import registry
 from electra_tf.tasks.finetuning import FinetuningTask
 from electra_tf.tasks.question_answering import QuestionAnsweringTask

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from electra_tf.models.finetuned import Finetuned
-from electra_tf.serving.network import outputs_function
+from electra_tf.serving.graph.network import outputs_function
 from electra_tf.tasks import spans
 from electra_tf.tasks.tagging import PLAIN, TaggingTask
 from electra_tf.text.framing import frame

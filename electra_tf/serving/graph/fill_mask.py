@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from electra_tf.models.heads import MaskedLMHead
-from electra_tf.serving.long_texts import shorten
+from electra_tf.serving.graph.long_texts import shorten
 from electra_tf.text.framing import frame
 from electra_tf.text.vocabulary import MASK
 from electra_tf.text.wordpiece import Tokenizer

@@ -4,7 +4,7 @@ import abc
 import re
 
 from electra_tf import checks
-from electra_tf.serving.answers import plain
+from electra_tf.serving.client.answers import plain
 
 DEFAULT_PORTS = {"grpc": 8500, "rest": 8501}  # TensorFlow Serving's
 _ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(?::(?P<port>\d{1,5}))?")

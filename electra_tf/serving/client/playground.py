@@ -16,9 +16,9 @@ import werkzeug
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from electra_tf import checks
-from electra_tf.serving.answers import rows_of
-from electra_tf.serving.client import RestClient
-from electra_tf.serving.local_bundle import DEFAULT_SIGNATURE, LocalBundle
+from electra_tf.serving.client.answers import rows_of
+from electra_tf.serving.client.local_bundle import DEFAULT_SIGNATURE, LocalBundle
+from electra_tf.serving.client.protocols import RestClient
 
 # Only the page's own files run and are asked; nothing of what users type can.
 _HEADERS = {

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from electra_tf.finetune_config import TaskConfig
 from electra_tf.models.finetuned import Finetuned
-from electra_tf.serving.network import outputs_function
+from electra_tf.serving.graph.network import outputs_function
 from electra_tf.tasks.question_answering import (
     BEAM_SIZE,
     MAX_ANSWER_LENGTH,
