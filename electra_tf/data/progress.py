@@ -1,4 +1,5 @@
-"""A live progress line for work that other processes do.
+"""Progress of work that other processes do: one live line in a terminal, a plain one now and then
+elsewhere.
 
 Workers leave a small JSON file for each piece of work they finish. Counting those is all that is
 needed, whatever runs the workers.
@@ -8,12 +9,15 @@ import contextlib
 import glob
 import json
 import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 from tqdm import tqdm
 
 _POLL_SECONDS = 0.5
+_LINE_SECONDS = 60.0  # between plain lines
 
 
 def read_results(folder: str) -> dict[str, dict]:
@@ -43,10 +47,11 @@ def progress_line(sources_dir: str, parts_dir: str, num_sources: int) -> Iterato
       num_sources: how many sources there are.
     """
     stop = threading.Event()
-    bar = tqdm(unit="B", unit_scale=True, desc="reading inputs", dynamic_ncols=True)
+    is_live = sys.stderr.isatty()
 
-    def poll() -> None:
+    def poll(bar: tqdm) -> None:
         finished: dict[str, dict] = {}
+        next_line = time.monotonic() + _LINE_SECONDS
         while True:
             is_last = stop.wait(_POLL_SECONDS)
             for name in sorted(set(os.listdir(parts_dir)) - set(finished)):
@@ -63,14 +68,19 @@ def progress_line(sources_dir: str, parts_dir: str, num_sources: int) -> Iterato
             bar.set_postfix_str(f"{words / max(seconds, 1e-9):,.0f} words/s", refresh=False)
             bar.n = sum(result["bytes"] for result in finished.values())
             bar.refresh()
+            if not is_live and time.monotonic() >= next_line:
+                print(bar, file=sys.stderr, flush=True)
+                next_line += _LINE_SECONDS
             if is_last:
                 return
 
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        bar.close()
+    with open(os.devnull, "w") as nowhere, tqdm(
+            file=sys.stderr if is_live else nowhere, unit="B", unit_scale=True,
+            desc="reading inputs", dynamic_ncols=is_live) as bar:
+        thread = threading.Thread(target=poll, args=(bar,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

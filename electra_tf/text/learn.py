@@ -7,6 +7,7 @@ different words, not with the text.
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -115,7 +116,8 @@ def _sample(sources: Sequence[Source], max_bytes: int) -> Iterator[Document]:
     share = min(1.0, max_bytes / max(1, estimated_bytes(sources)))
     threshold = int(share * (1 << 64))
     num_bytes = 0
-    with tqdm(unit="B", unit_scale=True, desc="reading words", dynamic_ncols=True) as bar:
+    with tqdm(unit="B", unit_scale=True, desc="reading words", dynamic_ncols=True,
+              disable=not sys.stderr.isatty()) as bar:
         for source in sources:
             for document in read_source(source, Counter()):
                 digest = hashlib.blake2b(b"\n".join(document), digest_size=8).digest()
