@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import string
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 # Before anything imports TensorFlow or Keras; subprocesses inherit both.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# A background job of a shell ignores Ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
