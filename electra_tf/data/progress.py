@@ -1,5 +1,5 @@
-"""Progress of work that other processes do: one live line in a terminal, a plain one now and then
-elsewhere.
+"""Progress of work that other processes do: one live line in a terminal; elsewhere a plain one now
+and then, and at the end.
 
 Workers leave a small JSON file for each piece of work they finish. Counting those is all that is
 needed, whatever runs the workers.
@@ -68,7 +68,7 @@ def progress_line(sources_dir: str, parts_dir: str, num_sources: int) -> Iterato
             bar.set_postfix_str(f"{words / max(seconds, 1e-9):,.0f} words/s", refresh=False)
             bar.n = sum(result["bytes"] for result in finished.values())
             bar.refresh()
-            if not is_live and time.monotonic() >= next_line:
+            if not is_live and (is_last or time.monotonic() >= next_line):
                 print(bar, file=sys.stderr, flush=True)
                 next_line += _LINE_SECONDS
             if is_last:

@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from electra_tf.data import progress
 
 
@@ -28,11 +26,11 @@ def test_a_log_gets_lines(tmp_path, capsys, monkeypatch):
     assert "1.00k/4.00k" in last and "words/s" in last
 
 
-@pytest.mark.parametrize("seconds", [0, 0.1])
-def test_a_short_build_leaves_no_lines(tmp_path, capsys, monkeypatch, seconds):
+def test_a_short_build_leaves_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "_POLL_SECONDS", 0.01)
-    run(tmp_path, seconds)
-    assert capsys.readouterr().err == ""
+    run(tmp_path, seconds=0.1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("making examples:")
 
 
 def test_a_terminal_gets_one_live_line(tmp_path, capsys, monkeypatch):
