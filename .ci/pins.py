@@ -1,4 +1,4 @@
-"""Renews requirements.txt and requirements-{dev,jax,interop}.txt: `make pins`.
+"""Renews requirements/{runtime,dev,jax,interop}.txt: `make pins`.
 
 pip resolves the ranges of setup.py without installing anything; the versions it picks become the
 pins. Run it with a pip of version 23 or later, from the root of the checkout:
@@ -17,12 +17,20 @@ import tempfile
 # The tools that install the rest. They are pinned so that every machine installs alike.
 INSTALLERS = ["pip", "setuptools", "wheel"]
 BUILDERS = ["setuptools-scm<9"]  # seqeval has no wheel, and takes its version from this
-# What `KERAS_BACKEND=jax python -m electra_tf.benchmark` and its tests need; no TensorFlow.
-JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "psutil", "tqdm", "pytest"]
+# What `KERAS_BACKEND=jax electra_tf benchmark` and its tests need; no TensorFlow.
+JAX = ["jax>=0.10,<0.11", "keras", "numpy", "absl-py", "ml_collections", "tqdm", "pytest"]
 # What the tests of conversion to and from Hugging Face run in the other environment; no TensorFlow.
 # torch is held to one version: indexes differ in which versions have a build for CPUs alone.
-INTEROP = ["transformers>=5,<6", "torch==2.13.0", "safetensors", "tokenizers", "numpy", "pytest",
-           "onnx>=1.17,<2", "onnxruntime>=1.20,<2"]
+INTEROP = [
+    "transformers>=5,<6",
+    "torch==2.13.0",
+    "safetensors",
+    "tokenizers",
+    "numpy",
+    "pytest",
+    "onnx>=1.17,<2",
+    "onnxruntime>=1.20,<2",
+]
 
 HEADER = """\
 # {what}
@@ -30,11 +38,11 @@ HEADER = """\
 # Installed with `pip install --no-deps -r {file}`: the list is complete.
 """
 WHAT = {
-    "requirements.txt": "The runtime of electra_tf: every package, with its exact version.",
-    "requirements-dev.txt": "The runtime, plus what tests and lint need.",
-    "requirements-jax.txt": "A second environment, without TensorFlow: the same models on Keras's "
+    "requirements/runtime.txt": "The runtime of electra_tf: every package, with its version.",
+    "requirements/dev.txt": "The runtime, plus what tests and lint need.",
+    "requirements/jax.txt": "A second environment, without TensorFlow: the same models on Keras's "
     "JAX backend.",
-    "requirements-interop.txt": "A third environment, without TensorFlow: Hugging Face's "
+    "requirements/interop.txt": "A third environment, without TensorFlow: Hugging Face's "
     "transformers on PyTorch.",
 }
 
@@ -73,18 +81,18 @@ def main() -> None:
     given = parser.parse_args().constraints
     constraints = [given] if given else []
 
-    runtime = resolve([".", *INSTALLERS], constraints)
-    dev = resolve([".[dev]", *BUILDERS, *INSTALLERS], constraints + pins_file(runtime))
+    runtime = resolve([".[all]", *INSTALLERS], constraints)
+    dev = resolve([".[all,dev]", *BUILDERS, *INSTALLERS], constraints + pins_file(runtime))
     jax = resolve(JAX + INSTALLERS, pins_file(dev))
     interop = resolve(INTEROP + INSTALLERS, pins_file(dev))
-    write("requirements.txt", runtime)
+    write("requirements/runtime.txt", runtime)
     write(
-        "requirements-dev.txt",
+        "requirements/dev.txt",
         {name: version for name, version in dev.items() if name not in runtime},
-        include="requirements.txt",
+        include="runtime.txt",
     )
-    write("requirements-jax.txt", jax)
-    write("requirements-interop.txt", interop)
+    write("requirements/jax.txt", jax)
+    write("requirements/interop.txt", interop)
 
 
 def pins_file(pins: dict[str, str]) -> list[pathlib.Path]:

@@ -1,6 +1,6 @@
 """BERT-Small: masked language modelling at ELECTRA-Small's size, the paper's baseline.
 
-Command:   python -m electra_tf.pretrain --config=configs/bert_small.py \
+Command:   electra_tf pretrain --config=configs/bert_small.py \
                --config.data.dir=SHARDS --workdir=RUN
 Data:      as electra_small.
 Hardware:  the paper trains it longer than ELECTRA-Small, 1.45M steps, for the same compute.

@@ -1,8 +1,8 @@
 """ELECTRA-Base, Table 6 of the paper.
 
-Command:   python -m electra_tf.pretrain --config=configs/electra_base.py \
+Command:   electra_tf pretrain --config=configs/electra_base.py \
                --config.data.dir=SHARDS --workdir=RUN
-Data:      length 512 (pipelines.build_dataset --seq_length=512), 30522 tokens; the paper:
+Data:      length 512 (electra_tf build_dataset --seq_length=512), 30522 tokens; the paper:
            English Wikipedia and BookCorpus.
 Hardware:  several GPUs or a TPU: 6.4e19 FLOPs in all.
 Expected:  the paper: GLUE dev 85.1, SQuAD 2.0 dev EM/F1 80.5/83.3. Not trained by us.

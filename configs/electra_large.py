@@ -1,8 +1,8 @@
 """ELECTRA-Large (the 400k-step model), Table 6 of the paper.
 
-Command:   python -m electra_tf.pretrain --config=configs/electra_large.py \
+Command:   electra_tf pretrain --config=configs/electra_large.py \
                --config.data.dir=SHARDS --workdir=RUN
-Data:      length 512 (pipelines.build_dataset --seq_length=512), 30522 tokens; the paper: the
+Data:      length 512 (electra_tf build_dataset --seq_length=512), 30522 tokens; the paper: the
            33 billion tokens of XLNet's corpus.
 Hardware:  many GPUs or a TPU pod: 7.1e20 FLOPs in all; train.accumulation_steps saves memory.
 Expected:  the paper: GLUE dev 89.0, SQuAD 2.0 dev EM/F1 86.9/89.6. Not trained by us.

@@ -1,6 +1,6 @@
 """ELECTRA-Small, Table 6 of the paper.
 
-Command:   python -m electra_tf.pretrain --config=configs/electra_small.py \
+Command:   electra_tf pretrain --config=configs/electra_small.py \
                --config.data.dir=SHARDS --workdir=RUN
 Data:      length 128, 30522 tokens; the paper: English Wikipedia and BookCorpus.
 Hardware:  the paper: 4 days on one V100 (about 370 examples/s).

@@ -1,6 +1,6 @@
 """A tiny ELECTRA for 2 CPU cores, in three phases: configs/electra_tiny.py:16, :128, :pairs.
 
-Command:   python -m electra_tf.pretrain --config=configs/electra_tiny.py:16 \
+Command:   electra_tf pretrain --config=configs/electra_tiny.py:16 \
                --config.data.dir=SHARDS_16 --workdir=RUN_16
            and so on with :128, SHARDS_128, --config.init_from=RUN_16, and with :pairs,
            SHARDS_PAIRS, --config.init_from=RUN_128.
@@ -11,15 +11,13 @@ Duration:  9, 36 and 8 minutes, others at work on the same cores; 12,000 to 17,0
 Expected:  held out, on 23.7 M words of Wikipedia: masked_lm_loss 5.60, 4.62, 4.50 and disc_auc
            0.818, 0.762, 0.763 after the phases, which differ in their data. One run.
 Compute:   1.40e14 FLOPs by objectives/flops.py, 3.5 M per token at length 16 and 4.1 M at 128.
-Why three: one trial each. At length 64 from the start, 4 layers were still at token frequencies
-           after 5 M tokens, masked_lm_loss 6.0. Without the last phase the second segment's
-           embedding would meet fine-tuning untrained.
-Embeddings: shared ones (4 layers, a generator half as wide) served detection first: masked_lm_loss
-           5.25 after 8 M tokens.
+What was tried on the way: docs/experiments.md.
 """
 
-from configs import quickstart
+import os
+
 from electra_tf.config import Config
+from electra_tf.errors import UserError
 
 STEPS = {"16": 4_000, "128": 10_800, "pairs": 2_400}  # of 2,048 tokens, padding included
 LEARNING_RATES = {"16": 1e-3, "128": 7e-4, "pairs": 7e-4}
@@ -27,9 +25,11 @@ LEARNING_RATES = {"16": 1e-3, "128": 7e-4, "pairs": 7e-4}
 
 def get_config(phase: str = "16") -> Config:
     if phase not in STEPS:
-        raise ValueError("configs/electra_tiny.py and bert_tiny.py must be followed by :16, :128 "
-                         f"or :pairs. Received: {phase}")
-    config = quickstart.get_config()
+        raise UserError(
+            "configs/electra_tiny.py and bert_tiny.py must be followed by :16, :128 "
+            f"or :pairs. Received: {phase}"
+        )
+    config = Config.from_file(os.path.join(os.path.dirname(__file__), "quickstart.py"))
     model, train = config.model, config.train
     model.vocab_size, model.max_positions = 0, 128
     config.optimizer.learning_rate = LEARNING_RATES[phase]

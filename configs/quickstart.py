@@ -1,6 +1,6 @@
 """Quickstart: a tiny ELECTRA on the documentation of the installed Python packages.
 
-Command:   make quickstart, or python -m pipelines.quickstart
+Command:   make quickstart, or electra_tf quickstart
 Data:      docs:installed, 11.7 MB of English (3.1 M tokens), learned vocabulary of 4,000 tokens,
            length 16, 2 % of the documents held out.
 Hardware:  2 CPU cores.
@@ -12,12 +12,8 @@ Expected:  held out: masked_lm_accuracy 0.278 (copying what stays visible and al
            They move with the installed packages, the corpus: with another set of them accuracy
            0.281 and disc_auc 0.676, 0.704, 0.780.
 
-Paper's objective: weights 1 and 50, 15 % masked, a smaller generator. What differs, and what was
-seen in short trials: longer examples (24 to 64) or shared embeddings left both networks at token
-frequencies for the 2 M tokens watched; a learning rate of 2e-3 without Adam's bias correction
-ended in a constant discriminator; initial weights of 0.05 gave a slower generator; shuffling the
-whole corpus instead of thirds let the discriminator start at step 2,200 instead of 1,000 (AUC
-0.708 after 4,000 steps).
+The paper's objective: weights 1 and 50, 15 % masked, a smaller generator. What was tried:
+docs/experiments.md.
 """
 
 from electra_tf.config import (
@@ -33,11 +29,27 @@ from electra_tf.config import (
 def get_config() -> Config:
     return Config(
         data=DataConfig(shuffle_examples=65_536),
-        model=ModelConfig(vocab_size=4000, hidden_size=128, num_layers=2, num_heads=4,
-                          intermediate_size=512, embedding_size=128, max_positions=16,
-                          hidden_dropout=0.0, attention_dropout=0.0, initializer_range=0.08,
-                          sharing="none"),
+        model=ModelConfig(
+            vocab_size=4000,
+            hidden_size=128,
+            num_layers=2,
+            num_heads=4,
+            intermediate_size=512,
+            embedding_size=128,
+            max_positions=16,
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+            initializer_range=0.08,
+            sharing="none",
+        ),
         generator=GeneratorConfig(hidden_fraction=0.5, layer_fraction=1.0, num_heads=4),
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=200, bias_correction=True),
-        train=TrainConfig(num_steps=4500, batch_size=64, checkpoint_steps=500, keep_checkpoints=1,
-                          eval_steps=1000, log_steps=100))
+        train=TrainConfig(
+            num_steps=4500,
+            batch_size=64,
+            checkpoint_steps=500,
+            keep_checkpoints=1,
+            eval_steps=1000,
+            log_steps=100,
+        ),
+    )

@@ -1,11 +1,14 @@
 """A web page to try an exported model: type a sentence, swap a word and watch.
 
-    python -m export.playground --model=SERVING_DIR/1
-    python -m export.playground --target=localhost:8501 --model_name=electra
+    electra_tf playground --model=SERVING_DIR/1
+    electra_tf playground --target=localhost:8501 --model_name=electra
 
 Of a pre-trained model every token is shaded by its probability of having been replaced; of
 fine-tuned models the page shows labels, tags, numbers or answers. With --target a model server
 answers over REST; the page's requests are passed on to it. Ctrl-C ends it.
+
+The page's own REST calls are TensorFlow Serving's, for requests of at most 1 MiB and 131,072 bytes
+of text, all texts counted as long as the longest.
 """
 
 import sys
@@ -13,28 +16,48 @@ import sys
 from absl import flags
 
 from electra_tf import command
+from electra_tf.errors import UserError
 
-_MODEL = flags.DEFINE_string("model", None, "Directory of one version, such as SERVING_DIR/1.")
-_TARGET = flags.DEFINE_string("target", None, "Instead of --model: HOST:PORT of a model server's "
-                              "REST API; without a port 8501.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "electra", "The model's name in URLs; with "
-                                  "--target the one at the server.")
-_HOST = flags.DEFINE_string("host", "localhost", "Where to listen; anything but this machine's own "
-                            "names lets others in, who need no password.")
+_MODEL = command.define_path("model", None, "Directory of one version, such as SERVING_DIR/1.")
+_TARGET = flags.DEFINE_string(
+    "target",
+    None,
+    "Instead of --model: HOST:PORT of a model server's REST API, or https://HOST:PORT for TLS; "
+    "without a port 8501, 443 for TLS.",
+)
+_MODEL_NAME = flags.DEFINE_string(
+    "model_name", "electra", "The model's name in URLs; with --target the one at the server."
+)
+_HOST = flags.DEFINE_string(
+    "host",
+    "localhost",
+    "Where to listen; anything but this machine's own names lets others in, who need no password.",
+)
 _PORT = flags.DEFINE_integer("port", 8080, "Where to listen; 0 picks a free port.")
+_CA_FILE = command.define_path(
+    "ca_file", None, "Certificates to trust with TLS, as PEM; default: the public ones."
+)
 _TIMEOUT = flags.DEFINE_float("timeout", 30.0, "Seconds until a call of --target is given up.")
 
 
 def main(argv: list[str]) -> None:
     command.no_arguments(argv)
     if bool(_MODEL.value) == bool(_TARGET.value):
-        raise ValueError("There must be a --model or a --target. Received: "
-                         f"{'both' if _MODEL.value else 'neither'}")
+        raise UserError(
+            "There must be a --model or a --target. Received: "
+            f"{'both' if _MODEL.value else 'neither'}"
+        )
     from electra_tf.serving.client import local_bundle, playground, protocols
 
     if _TARGET.value:
-        model = playground.RemoteModel(protocols.new_client(
-            "rest", _TARGET.value, _MODEL_NAME.value, timeout=_TIMEOUT.value))
+        model = playground.RemoteModel(
+            protocols.new_rest_client(
+                _TARGET.value,
+                _MODEL_NAME.value,
+                timeout=_TIMEOUT.value,
+                ca_file=_CA_FILE.value,
+            )
+        )
     else:
         model = playground.LocalModel(local_bundle.LocalBundle(_MODEL.value), _MODEL_NAME.value)
     with playground.listening(model, _HOST.value, _PORT.value) as (server, url):

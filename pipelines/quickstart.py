@@ -1,6 +1,6 @@
 """Pre-trains, evaluates, exports and tries a tiny ELECTRA in a few minutes, offline.
 
-    python -m pipelines.quickstart
+    electra_tf quickstart
 
 The text is the documentation of the Python packages installed here. Everything is left in the
 workdir. The same command goes on where a former one was stopped, and reuses what is there. Fields
@@ -8,29 +8,26 @@ of the experiment can be set as --config.train.num_steps=100.
 """
 
 import logging
-import signal
-import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from electra_tf import command
+from electra_tf.config import Config
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", "configs/quickstart.py", "The experiment.")
-_WORKDIR = flags.DEFINE_string(
-    "workdir", "runs/quickstart", "Directory of the run; data/, serving/ and curves.png in it.")
+_CONFIG = command.define_config("The experiment.", Config, "configs/quickstart.py")
+_WORKDIR = command.define_path(
+    "workdir", "runs/quickstart", "Directory of the run; data/, serving/ and curves.png in it."
+)
 _INPUT = flags.DEFINE_string(
-    "input", "docs:installed", "The corpus, as pipelines.build_dataset takes it.")
+    "input", "docs:installed", "The corpus, as electra_tf build_dataset takes it."
+)
 
 
 def main(argv: list[str]) -> None:
     command.no_arguments(argv)
-    # A polite kill should remove temporary files as well; pre-training has its own answer to it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised, too
     logging.disable(logging.WARNING)  # Beam misses Google's cloud libraries and says so
-    from electra_tf import quickstart  # here, so that --help stays quick
+    from electra_tf.runs import quickstart  # here, so that --help stays quick
 
     logging.disable(logging.NOTSET)
     quickstart.run(_CONFIG.value, _WORKDIR.value, _INPUT.value)

@@ -1,39 +1,50 @@
 """Fine-tunes by a TFX pipeline, from a task's files to a version in a serving directory.
 
-  python -m pipelines.tfx_finetune --config=configs/glue.py:cola --config.data.dir=glue/CoLA \\
+  electra_tf tfx_finetune --config=configs/glue.py:cola --config.data.dir=glue/CoLA \\
       --model=runs/mine --root=runs/tfx_cola
 
 The same command goes on after an interruption; what has not changed comes from the cache. TFX's
 Evaluator asks the exported bundle about the dev file; a model that is less accurate than the last
 blessed one is not pushed. --runner=kubeflow or vertex writes the pipeline's specification for such
-a cluster instead of running it. Needs the packages of requirements-tfx.txt.
+a cluster instead of running it. Needs electra_tf[tfx].
 """
 
 from absl import flags
-from ml_collections import config_flags
 
 from electra_tf import command
-from pipelines import tfx_runner
+from electra_tf.config import FinetuneConfig
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Task: configs/glue.py:NAME of a task with classes, or "
-    "configs/custom.py:classification. Set fields with --config.SECTION.FIELD=VALUE.")
-_MODEL = flags.DEFINE_string(
-    "model", None, "Pre-trained model to start from: a model directory or a run.")
+from . import tfx_runner  # relative: an installed package has this folder elsewhere
+
+_CONFIG = command.define_config(
+    "Task: configs/glue.py:NAME of a task with classes, or "
+    "configs/custom.py:classification. Set fields with --config.SECTION.FIELD=VALUE.",
+    FinetuneConfig,
+)
+_MODEL = command.define_path(
+    "model", None, "Pre-trained model to start from: a model directory or a run."
+)
 _MIN_ACCURACY = flags.DEFINE_float(
-    "min_accuracy", 0.0, "What a model must reach on the dev file to be pushed.")
+    "min_accuracy", 0.0, "What a model must reach on the dev file to be pushed."
+)
 
 
 def main(argv):
     command.no_arguments(argv)
     tfx_runner.require_tfx()
-    from electra_tf.tfx import finetuning_pipeline  # TFX starts here: --help stays quick
+    # TFX starts here: --help stays quick.
+    from electra_tf.tfx.pipelines import finetuning as finetuning_pipeline
 
     config = _CONFIG.value
+    config.expand_paths()
     data_dir, config.data.dir = config.data.dir, ""  # the pipeline copies the files
     pipeline = finetuning_pipeline.build(
-        config=config, data_dir=data_dir, model=_MODEL.value, min_accuracy=_MIN_ACCURACY.value,
-        **tfx_runner.settings())
+        config=config,
+        data_dir=data_dir,
+        model=_MODEL.value,
+        min_accuracy=_MIN_ACCURACY.value,
+        **tfx_runner.settings(),
+    )
     tfx_runner.execute(pipeline)
 
 

@@ -3,10 +3,14 @@
 import json
 import os
 
-from electra_tf.config import ModelConfig
-from electra_tf.conversion.huggingface_tensors import read_json
+from electra_tf.config import ModelConfig, directories
+from electra_tf.config.checks import at_least, between, divides
+from electra_tf.errors import UserError
 from electra_tf.files import write_text
+from electra_tf.json_files import read_json
 
+_FILE = "config.json"
+_LARGEST = 2**31
 # Our field, theirs, and the value of a file that does not say.
 _FIELDS = (
     ("vocab_size", "vocab_size", 30522),
@@ -23,32 +27,74 @@ _FIELDS = (
     ("layer_norm_epsilon", "layer_norm_eps", 1e-12),
 )
 # The only values with which the network is ours.
-_REQUIRED = {"model_type": "electra", "hidden_act": "gelu", "position_embedding_type": "absolute",
-             "is_decoder": False, "add_cross_attention": False}
+_REQUIRED = {
+    "model_type": "electra",
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
 
 
 def read(directory: str) -> ModelConfig:
     """The sizes that `directory`/config.json tells.
 
     Raises:
-        ValueError: it cannot be read, or is of a network that ours cannot compute.
+        UserError: it cannot be read, or is of a network that ours cannot compute.
     """
-    path = os.path.join(directory, "config.json")
-    content = read_json(path)
+    content = content_of(directory)
+    path = os.path.join(directory, _FILE)
     for name, value in _REQUIRED.items():
         if content.get(name, value) != value:
-            raise ValueError(f"config.json must have {name}={json.dumps(value)}: other networks "
-                             f"would give other numbers. Received: {json.dumps(content[name])} in "
-                             f"{path}")
+            raise UserError(
+                f"config.json must have {name}={json.dumps(value)}: other networks "
+                f"would give other numbers. Received: {json.dumps(content[name])} in "
+                f"{path}"
+            )
+    classes = content.get("architectures") or []
+    if not isinstance(classes, list) or not all(
+        str(name).startswith("Electra") for name in classes
+    ):
+        raise UserError(
+            f"config.json must have architectures of ELECTRA. Received: {json.dumps(classes):.80} "
+            f"in {path}"
+        )
     model = ModelConfig()
     for ours, theirs, default in _FIELDS:
         value = content.get(theirs, default)
         kinds = int if isinstance(default, int) else (int, float)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"config.json must have a number as {theirs}. Received: "
-                             f"{json.dumps(value)} in {path}")
+        # Infinity and NaN are numbers of Python's JSON; the largest are beyond any file.
+        if not isinstance(value, kinds) or isinstance(value, bool) or not abs(value) < _LARGEST:
+            raise UserError(
+                f"config.json must have a number as {theirs}. Received: "
+                f"{json.dumps(value):.60} in {path}"
+            )
+        if isinstance(default, int):
+            at_least(f"{theirs} in {path}", value, 1)
         setattr(model, ours, type(default)(value))
+    between(f"layer_norm_eps in {path}", model.layer_norm_epsilon, 0.0, 1.0)
+    for name, rate in (
+        ("hidden_dropout_prob", model.hidden_dropout),
+        ("attention_probs_dropout_prob", model.attention_dropout),
+    ):
+        between(f"{name} in {path}", rate, 0.0, 1.0, closed=(True, False))
+    divides(f"num_attention_heads in {path}", model.num_heads, "hidden_size", model.hidden_size)
     return model
+
+
+def content_of(directory: str) -> dict:
+    """The content of `directory`/config.json; UserError if it is not there or not valid."""
+    path = os.path.join(directory, _FILE)
+    if not os.path.isfile(path):
+        raise UserError(
+            f"A Hugging Face model must have {_FILE}. Received: {directories.describe(directory)}"
+        )
+    return read_json(path)
+
+
+def is_tied(directory: str) -> bool:
+    """Whether the output matrix of a masked language model is its token table."""
+    return content_of(directory).get("tie_word_embeddings", True) is True
 
 
 def write(model: ModelConfig, architecture: str, pad_id: int, directory: str) -> None:
@@ -60,7 +106,12 @@ def write(model: ModelConfig, architecture: str, pad_id: int, directory: str) ->
         pad_id: of the token [PAD].
         directory: where to.
     """
-    content = {"architectures": [architecture], **_REQUIRED,
-               **{theirs: getattr(model, ours) for ours, theirs, _ in _FIELDS},
-               "pad_token_id": pad_id, "tie_word_embeddings": True, "dtype": "float32"}
+    content = {
+        "architectures": [architecture],
+        **_REQUIRED,
+        **{theirs: getattr(model, ours) for ours, theirs, _ in _FIELDS},
+        "pad_token_id": pad_id,
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    }
     write_text(os.path.join(directory, "config.json"), json.dumps(content, indent=2) + "\n")

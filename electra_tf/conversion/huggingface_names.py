@@ -12,32 +12,41 @@ import numpy as np
 BASE = "electra."  # of the encoder's tensors, but for an ElectraModel without any head
 # Of the encoder's tensors, behind BASE.
 ENCODER = ("embeddings.", "embeddings_project.", "encoder.")
-BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")  # constants in older files
 TOKEN_TABLE = BASE + "embeddings.word_embeddings.weight"
 TIED = "generator_lm_head.weight"  # the token table once more
 # What older files call a LayerNorm's weight and bias.
 OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 _MODULES = {
-    "embeddings": BASE + "embeddings", "embeddings/layer_norm": BASE + "embeddings.LayerNorm",
+    "embeddings": BASE + "embeddings",
+    "embeddings/layer_norm": BASE + "embeddings.LayerNorm",
     "discriminator/embeddings_project": BASE + "embeddings_project",
     "encoder/embeddings_project": BASE + "embeddings_project",
     "discriminator_head/dense": "discriminator_predictions.dense",
     "discriminator_head/logit": "discriminator_predictions.dense_prediction",
-    "head": "generator_lm_head", "head/dense": "generator_predictions.dense",
+    "head": "generator_lm_head",
+    "head/dense": "generator_predictions.dense",
     "head/layer_norm": "generator_predictions.LayerNorm",
-    "task/dense": "classifier.dense", "task/logit": "classifier.out_proj", "tags": "classifier",
+    "task/dense": "classifier.dense",
+    "task/logit": "classifier.out_proj",
+    "tags": "classifier",
 }
 _LAYER_MODULES = {
     "attention/output": ["attention.output.dense"],
     "attention/layer_norm": ["attention.output.LayerNorm"],
     "attention/qkv": [f"attention.self.{part}" for part in ("query", "key", "value")],
-    "feed_forward/intermediate": ["intermediate.dense"], "feed_forward/output": ["output.dense"],
+    "feed_forward/intermediate": ["intermediate.dense"],
+    "feed_forward/output": ["output.dense"],
     "feed_forward/layer_norm": ["output.LayerNorm"],
 }
 _WEIGHTS = {
-    "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias", "output_bias": "bias",
-    "tokens": "word_embeddings.weight", "positions": "position_embeddings.weight",
+    "kernel": "weight",
+    "gamma": "weight",
+    "bias": "bias",
+    "beta": "bias",
+    "output_bias": "bias",
+    "tokens": "word_embeddings.weight",
+    "positions": "position_embeddings.weight",
     "segments": "token_type_embeddings.weight",
 }
 
@@ -46,8 +55,11 @@ def tensor_names(path: str) -> list[str]:
     """The tensors behind one of our weights: one, or query, key and value."""
     module, weight = path.rsplit("/", 1)
     layer = re.fullmatch(r"(?:encoder|discriminator)/layer_(\d+)/(.+)", module)
-    modules = [_MODULES[module]] if layer is None else [
-        f"{BASE}encoder.layer.{layer[1]}.{part}" for part in _LAYER_MODULES[layer[2]]]
+    modules = (
+        [_MODULES[module]]
+        if layer is None
+        else [f"{BASE}encoder.layer.{layer[1]}.{part}" for part in _LAYER_MODULES[layer[2]]]
+    )
     return [f"{module}.{_WEIGHTS[weight]}" for module in modules]
 
 
@@ -63,8 +75,10 @@ def to_tensors(path: str, value: np.ndarray) -> dict[str, np.ndarray]:
     names = tensor_names(path)
     parts = np.split(value, len(names), axis=-1)
     # Contiguous, because safetensors writes the memory of an array whatever its strides are.
-    return {name: np.ascontiguousarray(part.T if path.endswith("/kernel") else part)
-            for name, part in zip(names, parts, strict=True)}
+    return {
+        name: np.ascontiguousarray(part.T if path.endswith("/kernel") else part)
+        for name, part in zip(names, parts, strict=True)
+    }
 
 
 def from_tensors(path: str, tensors: list[np.ndarray]) -> np.ndarray:

@@ -1,12 +1,16 @@
 """The tensor files of a Hugging Face model: model.safetensors, its shards, pytorch_model.bin."""
 
-import json
+import copy
 import os
 import pickle
 
 import ml_dtypes  # noqa: F401  makes bfloat16 known to numpy, which safetensors relies on
 import numpy as np
-import safetensors
+
+from electra_tf import extras
+from electra_tf.config import directories
+from electra_tf.errors import UserError
+from electra_tf.json_files import read_json
 
 SAFETENSORS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -28,15 +32,27 @@ class Tensors:
 
     def __init__(self, path: str, files: dict):
         self.path, self._files = path, files
-        self.shapes = {name: tuple(file.get_slice(name).get_shape())
-                       for name, file in files.items()}
+        self._names: dict[str, str] = {}  # those in the file, where they are others
+        self.shapes = {
+            name: tuple(file.get_slice(name).get_shape()) for name, file in files.items()
+        }
+
+    def renamed(self, names: dict[str, str]) -> "Tensors":
+        """The same file with only these tensors: new names to those here."""
+        result = copy.copy(self)
+        result._names = {new: self._names.get(old, old) for new, old in names.items()}
+        result.shapes = {new: self.shapes[old] for new, old in names.items()}
+        return result
 
     def read(self, name: str) -> np.ndarray:
         """One tensor, as float32."""
+        name = self._names.get(name, name)
         dtype = self._files[name].get_slice(name).get_dtype()
         if dtype not in _DTYPES:
-            raise ValueError(f"A weight must be of one of the types {', '.join(_DTYPES)}. "
-                             f"Received: {name} of type {dtype} in {self.path}")
+            raise UserError(
+                f"A weight must be of one of the types {', '.join(_DTYPES)}. "
+                f"Received: {name} of type {dtype} in {self.path}"
+            )
         return self._files[name].get_tensor(name).astype(np.float32)
 
 
@@ -45,30 +61,38 @@ class PickledTensors(Tensors):
 
     def __init__(self, path: str):
         try:
-            import torch
+            import torch  # pyright: ignore[reportMissingImports] an extra
         except ImportError:
-            raise ValueError(f"{_PICKLE} can only be read where torch is installed: "
-                             f"`pip install torch`, or save the model as {SAFETENSORS} elsewhere. "
-                             f"Received: {path}") from None
+            raise UserError(
+                f"{_PICKLE} can only be read where torch is installed: "
+                f"`pip install torch`, or save the model as {SAFETENSORS} elsewhere. "
+                f"Received: {path}"
+            ) from None
         try:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:  # its text advises to read the file unsafely
-            raise ValueError(f"A PyTorch file must hold nothing but tensors: other objects are not "
-                             f"made. Received: {path}") from None
+            raise UserError(
+                f"A PyTorch file must hold nothing but tensors: other objects are not "
+                f"made. Received: {path}"
+            ) from None
         except (OSError, EOFError, RuntimeError) as error:
-            raise ValueError(_unreadable(path, error)) from None
+            raise UserError(_unreadable(path, error)) from None
         if not (isinstance(tensors, dict) and all(map(torch.is_tensor, tensors.values()))):
-            raise ValueError(f"A PyTorch file must hold tensors by name. Received: {path}")
+            raise UserError(f"A PyTorch file must hold tensors by name. Received: {path}")
         self.path, self._tensors = path, tensors
+        self._names = {}
         self._allowed = torch.float32, torch.float16, torch.bfloat16
         self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
     def read(self, name: str) -> np.ndarray:
         """One tensor, as float32."""
+        name = self._names.get(name, name)
         tensor = self._tensors[name]
         if tensor.dtype not in self._allowed:
-            raise ValueError(f"A weight must be of one of the types {', '.join(_DTYPES)}. "
-                             f"Received: {name} of type {tensor.dtype} in {self.path}")
+            raise UserError(
+                f"A weight must be of one of the types {', '.join(_DTYPES)}. "
+                f"Received: {name} of type {tensor.dtype} in {self.path}"
+            )
         return tensor.float().numpy()
 
 
@@ -80,7 +104,7 @@ def open_tensors(directory: str, allow_pickle: bool) -> Tensors:
         allow_pickle: permits the last one.
 
     Raises:
-        ValueError: there is none of them, or it cannot be read.
+        UserError: there is none of them, or it cannot be read.
     """
     path = os.path.join(directory, SAFETENSORS)
     if os.path.exists(path):
@@ -91,49 +115,55 @@ def open_tensors(directory: str, allow_pickle: bool) -> Tensors:
         return Tensors(path, _shards(path))
     path = os.path.join(directory, _PICKLE)
     if not os.path.exists(path):
-        raise ValueError(f"A Hugging Face model must contain {SAFETENSORS}, {_INDEX} or {_PICKLE}. "
-                         f"Received: {directory}")
+        raise UserError(
+            f"A Hugging Face model must contain {SAFETENSORS}, {_INDEX} or {_PICKLE}. "
+            f"Received: {directories.describe(directory)}"
+        )
     if not allow_pickle:
-        raise ValueError(f"{_PICKLE} is a pickle, which can run any code: give --allow_pickle if "
-                         f"you trust it, or save the model as {SAFETENSORS}. Received: {path}")
+        raise UserError(
+            f"{_PICKLE} is a pickle, which can run any code: give --allow_pickle if "
+            f"you trust it, or save the model as {SAFETENSORS}. Received: {path}"
+        )
     return PickledTensors(path)
-
-
-def read_json(path: str) -> dict:
-    """A JSON file that holds one object; ValueError if it does not."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError) as error:
-        raise ValueError(_unreadable(path, error)) from None
-    if not isinstance(content, dict):
-        raise ValueError(f"The file must hold one JSON object. Received: {path}")
-    return content
 
 
 def _shards(index):
     """Open file by tensor name, for all tensors of an index."""
     places = read_json(index).get("weight_map")
-    if not (isinstance(places, dict) and all(isinstance(place, str) and
-                                             place == os.path.basename(place)
-                                             for place in places.values())):
-        raise ValueError("The index must have a weight_map from names to files of its directory. "
-                         f"Received: {index}")
-    files = {place: _open(os.path.join(os.path.dirname(index), place))
-             for place in sorted(set(places.values()))}
-    absent = [f"{name} in {place}" for name, place in places.items()
-              if name not in files[place].keys()]  # noqa: SIM118  no mapping
+    if not (
+        isinstance(places, dict)
+        and all(
+            isinstance(place, str) and place == os.path.basename(place) for place in places.values()
+        )
+    ):
+        raise UserError(
+            "The index must have a weight_map from names to files of its directory. "
+            f"Received: {index}"
+        )
+    files = {
+        place: _open(os.path.join(os.path.dirname(index), place))
+        for place in sorted(set(places.values()))
+    }
+    absent = [
+        f"{name} in {place}"
+        for name, place in places.items()
+        if name not in files[place].keys()  # noqa: SIM118  no mapping
+    ]
     if absent:
-        raise ValueError(f"Tensors must be in the files that the index says. Received: {index}, "
-                         f"but there is no {', '.join(absent)}")
+        raise UserError(
+            f"Tensors must be in the files that the index says. Received: {index}, "
+            f"but there is no {', '.join(absent)}"
+        )
     return {name: files[place] for name, place in places.items()}
 
 
 def _open(path):
+    with extras.needed("interop"):
+        import safetensors
     try:
         return safetensors.safe_open(path, framework="np")
     except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(_unreadable(path, error)) from None
+        raise UserError(_unreadable(path, error)) from None
 
 
 def _unreadable(path, error):

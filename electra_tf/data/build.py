@@ -6,19 +6,27 @@ their final names and the directory is renamed to the output.
 
 import dataclasses
 import os
-import shutil
-import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from electra_tf import files
+from electra_tf.config.sections import TokenizerConfig
 from electra_tf.data.job import Job
-from electra_tf.data.manifest import HASH_RANGE, MIN_SEQ_LENGTH, PACKINGS, Settings, assemble
+from electra_tf.data.manifest import (
+    DATA_SET,
+    HASH_RANGE,
+    MIN_SEQ_LENGTH,
+    PACKINGS,
+    Settings,
+    assemble,
+)
 from electra_tf.data.progress import read_results
 from electra_tf.data.runner import pipeline_options
+from electra_tf.errors import UserError
+from electra_tf.text import tokenization
 from electra_tf.text.chunks import chunk_bytes, estimated_bytes
 from electra_tf.text.corpus import Source, find_sources
-from electra_tf.text.vocabulary import Vocabulary
+from electra_tf.text.dropped import Reading
 
 
 def build_dataset(
@@ -31,9 +39,13 @@ def build_dataset(
     seed: int = 0,
     overwrite: bool = False,
     packing: str = "none",
-    keep_leftovers: bool = False,
+    keep_leftovers: bool = True,
+    tokenizer: str = "wordpiece",
     lower_case: bool = True,
     strip_accents: bool | None = None,
+    tokenize_chinese_chars: bool = True,
+    never_split: Sequence[str] = (),
+    added_tokens: Sequence[str] = (),
     text_field: str = "text",
     max_positions: int = 512,
     num_workers: int | None = None,
@@ -45,16 +57,21 @@ def build_dataset(
 
     Args:
       inputs: see `electra_tf.text.corpus.find_sources`.
-      vocab_file: one token per line.
-      output_dir: must not exist, or be empty, unless `overwrite`.
+      vocab_file: one token per line; of a tokenizer of several files their directory.
+      output_dir: must not exist, or be empty, unless `overwrite`; see `files.output`.
       seq_length: tokens per example.
       eval_fraction: share of the documents that goes to evaluation, by a hash of their text. If
-        it is above 0 and there are two different documents, each side gets at least one.
+        it is above 0 and there are two different documents, each side gets at least one. If these
+        are more than twice this share of the text, the long ones of them are cut: their ends are
+        held out, the rest is for training.
       seed: of the hash and of the drawing of examples.
-      overwrite: replace the output, once the new one is complete.
+      overwrite: replace the output, a data set, once the new one is complete.
       packing: "none" for the original's examples, "documents" to fill every example.
-      keep_leftovers: see `electra_tf.text.examples.PairBuilder`.
-      lower_case, strip_accents: see `electra_tf.text.wordpiece.Tokenizer`.
+      keep_leftovers: see `electra_tf.text.examples.PairBuilder`; False for the original's examples
+        to the last, which may drop most of the text. With packing="documents" nothing is dropped.
+      tokenizer: its name, see `electra_tf.text.tokenization`.
+      lower_case, strip_accents, tokenize_chinese_chars, never_split, added_tokens: see
+        `electra_tf.text.wordpiece.WordPiece`.
       text_field: the field with the text in .jsonl and TFDS inputs.
       max_positions: the longest `seq_length` that the model can take.
       num_workers: processes; None means one per core. 1 works in this process.
@@ -64,37 +81,45 @@ def build_dataset(
       The content of `dataset.json`.
 
     Raises:
-      ValueError: an argument or an input is not usable.
+      UserError: an argument or an input is not usable.
     """
-    output_dir = os.path.abspath(output_dir)
     if not MIN_SEQ_LENGTH <= seq_length <= max_positions:
-        raise ValueError(
+        raise UserError(
             f"seq_length must be from {MIN_SEQ_LENGTH} to max_positions ({max_positions}). "
             f"Received: {seq_length}"
         )
     if not 0 <= eval_fraction < 1:
-        raise ValueError(f"eval_fraction must be at least 0 and below 1. Received: {eval_fraction}")
+        raise UserError(f"eval_fraction must be at least 0 and below 1. Received: {eval_fraction}")
     if packing not in PACKINGS:
-        raise ValueError(f"packing must be one of {', '.join(PACKINGS)}. Received: {packing}")
-    if keep_leftovers and packing != "none":
-        raise ValueError(
-            "keep_leftovers must be off with packing=documents, which drops nothing. Received: on"
-        )
+        raise UserError(f"packing must be one of {', '.join(PACKINGS)}. Received: {packing}")
     if num_workers is not None and num_workers < 1:
-        raise ValueError(f"num_workers must be at least 1. Received: {num_workers}")
-    is_empty_dir = os.path.isdir(output_dir) and not os.listdir(output_dir)
-    if os.path.exists(output_dir) and not is_empty_dir and not overwrite:
-        raise ValueError(
-            f"output_dir must not exist yet. Received: {output_dir}; "
-            "choose another or pass --overwrite"
-        )
-    vocabulary = Vocabulary.from_file(vocab_file)
+        raise UserError(f"num_workers must be at least 1. Received: {num_workers}")
+    tokenizer_config = TokenizerConfig(tokenizer)
+    tokenization.put(
+        {
+            "name": tokenizer,
+            "lower_case": lower_case,
+            "strip_accents": lower_case if strip_accents is None else strip_accents,
+            "tokenize_chinese_chars": tokenize_chinese_chars,
+            "never_split": list(never_split),
+            "added_tokens": list(added_tokens),
+        },
+        tokenizer_config,
+    )
+    tokenizer_settings = tokenization.settings_of(tokenizer_config)
+    vocab_file = files.expand(vocab_file)
+    vocabulary = tokenization.read_vocabulary(vocab_file, tokenizer_settings)
     sources = find_sources(inputs, text_field)
+    output_dir = files.output(
+        output_dir,
+        DATA_SET,
+        inputs=[vocab_file, *(each.name for each in sources if each.is_file)],
+        overwrite=overwrite,
+    )
     settings = Settings(
         vocab_file=os.path.abspath(vocab_file),
         seq_length=seq_length,
-        lower_case=lower_case,
-        strip_accents=lower_case if strip_accents is None else strip_accents,
+        tokenizer=tokenizer_settings,
         packing=packing,
         keep_leftovers=keep_leftovers,
         seed=seed,
@@ -102,20 +127,22 @@ def build_dataset(
     )
     options = pipeline_options(beam_args, num_workers or _default_workers(sources))
 
-    parent, name = os.path.split(output_dir)
-    os.makedirs(parent, exist_ok=True)
-    work_dir = tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=parent)
-    try:
+    with files.work_folder(output_dir) as work_dir:
         job = Job(work_dir, settings, options)
         parts = job.run(sources)
-        new_settings = settings.with_both_splits(parts)
+        new_settings = settings.with_both_splits(parts).with_share(parts, eval_fraction)
         job = dataclasses.replace(job, settings=new_settings)
         parts = job.run_again([part for part in parts if settings.changes(part, new_settings)])
+        cut = list(read_results(job.sources_dir).values())
+        reading = Reading.sum(result["reading"] for result in [*parts, *cut])
+        reading.require_healthy(sources)
         if not any(part["splits"]["train"]["examples"] for part in parts):
-            raise ValueError(
+            raise UserError(
                 f"The input must hold a document with text. Received: {', '.join(inputs)}"
             )
-        cut = read_results(job.sources_dir).values()
+        inputs_found = {
+            int(index): entry for result in cut for index, entry in result["inputs"].items()
+        }
         dataset_dir = os.path.join(work_dir, "dataset")
         os.mkdir(dataset_dir)
         manifest = assemble(
@@ -124,15 +151,11 @@ def build_dataset(
             dataset_dir,
             new_settings,
             eval_fraction,
-            len(vocabulary),
-            inputs=[result["input"] for result in cut],
-            skipped=sum((Counter(result["skipped"]) for result in cut), Counter()),
+            vocabulary,
+            inputs=[inputs_found[source.index] for source in sources],
+            reading=reading,
         )
-        if os.path.exists(output_dir):
-            os.rename(output_dir, os.path.join(work_dir, "old"))
-        os.rename(dataset_dir, output_dir)
-    finally:
-        shutil.rmtree(work_dir, ignore_errors=True)
+        files.publish(dataset_dir, output_dir, DATA_SET if overwrite else None)
     return manifest
 
 

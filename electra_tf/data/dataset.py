@@ -3,18 +3,19 @@
 import concurrent.futures
 import dataclasses
 import itertools
-import json
 import os
 import re
-import struct
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from google.protobuf.message import DecodeError
 
 from electra_tf import features
-from electra_tf.data.manifest import FORMAT_VERSION
-from electra_tf.data.order import Order, Reader
+from electra_tf.data import original_records
+from electra_tf.data.description import read_description
+from electra_tf.data.order import Order, Reader, read_shard
+from electra_tf.errors import UserError, one_line
 
 _ORIGINAL_NAME = re.compile(r"pretrain_data\.tfrecord-(\d+)-of-(\d+)")
 _READ_BYTES = 8 << 20
@@ -22,21 +23,27 @@ _READ_BYTES = 8 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """One part of a data set: its files, and how many examples each holds."""
+    """One part of a data set: its files, and how many examples each holds.
+
+    Attributes:
+        ids: smallest and largest token id of the whole data set where its files do not say of
+            which vocabulary they are; else None.
+    """
 
     name: str
     files: tuple[str, ...]
-    examples: tuple[int, ...]
+    examples_per_file: tuple[int, ...]
     seq_length: int
     packed: bool
+    ids: tuple[int, int] | None = None
 
     @property
     def num_examples(self) -> int:
-        return sum(self.examples)
+        return sum(self.examples_per_file)
 
 
 def open_split(data_dir: str, name: str) -> Split:
-    """Opens a split of a data set that `pipelines.build_dataset`, or the original, has written.
+    """Opens a split of a data set that `electra_tf build_dataset`, or the original, has written.
 
     The original's TFRecords carry no counts and no held-out part: their records are counted, and
     the last file that has any becomes `eval` if there are at least two of them.
@@ -47,18 +54,37 @@ def open_split(data_dir: str, name: str) -> Split:
         name: `train` or `eval`.
 
     Raises:
-        ValueError: if `data_dir` is not a data set, a file is missing or cut off, or the split is
+        UserError: if `data_dir` is not a data set, a file is missing or cut off, or the split is
             unknown or empty.
     """
     names = _list(data_dir)
-    if "dataset.json" in names:
-        split = _open_shards(data_dir, name, names)
+    description = read_description(data_dir) if "dataset.json" in names else None
+    if description:
+        split = _open_shards(data_dir, description, name, names)
     else:
         split = _open_original(data_dir, name, names)
     if not split.num_examples:
-        raise ValueError(f"The {name!r} split of a data set must hold at least one example. "
-                         f"Received: none in {data_dir}")
+        raise UserError(
+            f"The {name!r} split of a data set must hold at least one example. "
+            f"Received: none in {data_dir}"
+        )
     return split
+
+
+def require_ids_below(split: Split, size: int, vocabulary: str) -> None:
+    """Checks the original's records, which do not say of which vocabulary they are.
+
+    Raises:
+        UserError: a token id is not one of the vocabulary, whose size is `size`.
+    """
+    smallest, largest = split.ids or (0, 0)
+    if smallest < 0 or largest >= size:
+        raise UserError(
+            f"Token ids must be from 0 to below the vocabulary's size, {size}; "
+            f"config.data.vocab_file must name the vocabulary that the records were made with. "
+            f"Received: {smallest if smallest < 0 else largest} in "
+            f"{os.path.dirname(split.files[0])}, with {vocabulary}"
+        )
 
 
 def train_batches(
@@ -89,16 +115,19 @@ def train_batches(
         An infinite dataset of {feature: int32 [rows_per_batch, L]}.
 
     Raises:
-        ValueError: if the rows are not within the batch or not a multiple of `rows_per_batch`.
+        UserError: if the rows are not within the batch or not a multiple of `rows_per_batch`.
     """
     first, end = rows = rows or (0, batch_size)
     size = rows_per_batch or end - first
     if not 0 <= first < end <= batch_size:
-        raise ValueError("rows must be (first, end) with 0 <= first < end <= batch_size. "
-                         f"Received: {rows} with batch_size {batch_size}")
+        raise UserError(
+            "rows must be (first, end) with 0 <= first < end <= batch_size. "
+            f"Received: {rows} with batch_size {batch_size}"
+        )
     if (end - first) % size:
-        raise ValueError(f"rows_per_batch must divide the number of rows. Received: {size} "
-                         f"with rows {rows}")
+        raise UserError(
+            f"rows_per_batch must divide the number of rows. Received: {size} with rows {rows}"
+        )
 
     def generate():
         order = Order(split, seed, shuffle_examples)
@@ -109,10 +138,14 @@ def train_batches(
     def parse(records):
         batch = _parse(records, split)
         shape = [(end - first) // size, size, split.seq_length]
-        return {name: tf.reshape(value, shape) for name, value in batch.items()}
+        return {
+            name: tf.reshape(value, shape)  # pyright: ignore[reportArgumentType] tf.cast keeps dense
+            for name, value in batch.items()
+        }
 
     records = tf.data.Dataset.from_generator(
-        generate, output_signature=tf.TensorSpec([end - first], tf.string))
+        generate, output_signature=tf.TensorSpec([end - first], tf.string)
+    )
     batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.unbatch().prefetch(tf.data.AUTOTUNE)
 
@@ -157,25 +190,40 @@ def eval_batches(
     def parse(records):
         batch = _parse(records, split)
         padding = [[0, batch_size - tf.shape(records)[0]], [0, 0]]
-        return {name: tf.ensure_shape(tf.pad(value, padding), [batch_size, split.seq_length])
-                for name, value in batch.items()}
+        return {
+            name: tf.ensure_shape(
+                tf.pad(value, padding),  # pyright: ignore[reportArgumentType] tf.cast keeps dense
+                [batch_size, split.seq_length],
+            )
+            for name, value in batch.items()
+        }
 
-    records = tf.data.TFRecordDataset(list(split.files), buffer_size=_READ_BYTES)
-    records = records.take(num_examples)
-    # A shard that lost records since it was counted is an error, not a smaller evaluation.
+    def generate():
+        # A shard that lost records since it was counted is an error, not a smaller evaluation.
+        for file, expected in zip(split.files, split.examples_per_file, strict=True):
+            yield from read_shard(file, expected)
+
+    records = tf.data.Dataset.from_generator(
+        generate, output_signature=tf.TensorSpec([None], tf.string)
+    )
+    records = records.unbatch().take(num_examples)
     records = records.apply(tf.data.experimental.assert_cardinality(num_examples))
     batches = records.batch(batch_size).shard(num_workers, worker)
     batches = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    zeros = {name: tf.zeros([batch_size, split.seq_length], tf.int32)
-             for name in features.data_features(split.packed)}
+    zeros = {
+        name: tf.zeros([batch_size, split.seq_length], tf.int32)
+        for name in features.data_features(split.packed)
+    }
     batches = batches.concatenate(tf.data.Dataset.from_tensors(zeros).repeat())
     return batches.take(per_worker).prefetch(tf.data.AUTOTUNE)
 
 
 def _parse(records, split):
     """Serialized examples, string [B] → {feature: int32 [B, L]}."""
-    spec = {name: tf.io.FixedLenFeature([split.seq_length], tf.int64)
-            for name in features.data_features(split.packed)}
+    spec = {
+        name: tf.io.FixedLenFeature([split.seq_length], tf.int64)
+        for name in features.data_features(split.packed)
+    }
     parsed = tf.io.parse_example(records, spec)
     return {name: tf.cast(value, tf.int32) for name, value in parsed.items()}
 
@@ -187,31 +235,36 @@ def _list(directory):
         return set()
 
 
-def _open_shards(data_dir, name, present):
-    with tf.io.gfile.GFile(os.path.join(data_dir, "dataset.json")) as file:
-        description = json.loads(file.read())
-    if description.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"dataset.json must have format_version {FORMAT_VERSION}; build the data set again "
-            f"with this version of electra_tf. Received: {description.get('format_version')!r} "
-            f"in {data_dir}")
+def _open_shards(data_dir, description, name, present):
     splits = description["splits"]
     if name not in splits:
-        raise ValueError(f"The split must be one of {', '.join(sorted(splits))}. "
-                         f"Received: {name!r} in {data_dir}")
+        raise UserError(
+            f"The split must be one of {', '.join(sorted(splits))}. "
+            f"Received: {name!r} in {data_dir}"
+        )
     files = splits[name]["files"]  # a name may have a folder, as in TFX: Split-train/…
     for folder in {os.path.dirname(file["name"]) for file in files} - {""}:
         present = present | {f"{folder}/{entry}" for entry in _list(os.path.join(data_dir, folder))}
     missing = [file["name"] for file in files if file["name"] not in present]
     if missing:
-        raise ValueError(f"Every file that dataset.json lists must be there. Received: {data_dir} "
-                         f"without {missing[0]} ({len(missing)} of {len(files)} are missing)")
+        raise UserError(
+            f"Every file that dataset.json lists must be there. Received: {data_dir} "
+            f"without {missing[0]} ({len(missing)} of {len(files)} are missing)"
+        )
+    paths = [os.path.join(data_dir, file["name"]) for file in files]
+    length = _first_length(paths)
+    if length not in (0, description["seq_length"]):
+        raise UserError(
+            f"The seq_length of dataset.json must be that of the examples, {length}. Received: "
+            f"{description['seq_length']} in {data_dir}"
+        )
     return Split(
         name=name,
-        files=tuple(os.path.join(data_dir, file["name"]) for file in files),
-        examples=tuple(file["examples"] for file in files),
+        files=tuple(paths),
+        examples_per_file=tuple(file["examples"] for file in files),
         seq_length=description["seq_length"],
-        packed=description["packing"] == "documents")
+        packed=description["packing"] == "documents",
+    )
 
 
 def _open_original(data_dir, name, present):
@@ -220,53 +273,42 @@ def _open_original(data_dir, name, present):
         present = _list(data_dir)
     matches = [match for match in map(_ORIGINAL_NAME.fullmatch, present) if match]
     if not matches:
-        raise ValueError(
-            "config.data.dir must hold dataset.json (`python -m pipelines.build_dataset` writes "
+        raise UserError(
+            "config.data.dir must hold dataset.json (`electra_tf build_dataset` writes "
             "it) or the original's pretrain_data.tfrecord-*-of-* files. Received: "
-            f"{data_dir or 'no directory'}")
+            f"{data_dir or 'no directory'}"
+        )
     matches.sort(key=lambda match: int(match[1]))
     if len(matches) != int(matches[0][2]):
-        raise ValueError("Every pretrain_data.tfrecord-*-of-N must be there. Received: "
-                         f"{len(matches)} of N={matches[0][2]} files in {data_dir}")
+        raise UserError(
+            "Every pretrain_data.tfrecord-*-of-N must be there. Received: "
+            f"{len(matches)} of N={matches[0][2]} files in {data_dir}"
+        )
     if name not in ("train", "eval"):
-        raise ValueError(f"The split must be one of eval, train. Received: {name!r} in {data_dir}")
+        raise UserError(f"The split must be one of eval, train. Received: {name!r} in {data_dir}")
     files = [os.path.join(data_dir, match[0]) for match in matches]
     files = [file for file in files if tf.io.gfile.stat(file).length]  # some builds leave empties
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        counts = dict(zip(files, threads.map(original_records.count, files)))
+    seq_length, ids = original_records.length_and_ids(files)
     if len(files) > 1:
         logging.info("%s has no eval split: %s is held out.", data_dir, os.path.basename(files[-1]))
         files = files[:-1] if name == "train" else files[-1:]
     elif name == "eval":
         files = []
-    with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        examples = tuple(threads.map(_count_records, files))
-    return Split(name, tuple(files), examples, _first_length(files), packed=False)
+    examples = tuple(counts[file] for file in files)
+    return Split(name, tuple(files), examples, seq_length, packed=False, ids=ids)
 
 
 def _first_length(files):
-    for record in tf.data.TFRecordDataset(files).take(1).as_numpy_iterator() if files else ():
-        example = tf.train.Example.FromString(record)
-        return len(example.features.feature[features.INPUT_IDS].int64_list.value)
+    """Tokens of the first example; 0 where there is none."""
+    for file in files:
+        try:
+            for record in tf.data.TFRecordDataset(file).take(1).as_numpy_iterator():
+                example = tf.train.Example.FromString(record)
+                return len(example.features.feature[features.INPUT_IDS].int64_list.value)
+        except (tf.errors.DataLossError, DecodeError) as error:
+            raise UserError(
+                f"A shard must be a TFRecord file of examples. Received: {file}: {one_line(error)}"
+            ) from error
     return 0
-
-
-def _count_records(path):
-    """Counts a TFRecord file's records by their headers (uint64 length, 12 bytes of checksums).
-
-    Reads in large blocks: records are smaller than a page, so seeking would save nothing.
-    """
-    size = tf.io.gfile.stat(path).length
-    count = position = start = 0
-    block = b""
-    with tf.io.gfile.GFile(path, "rb") as file:
-        while position < size:
-            if position + 8 > start + len(block):
-                file.seek(position)
-                start, block = position, file.read(_READ_BYTES)
-            if len(block) < 8:
-                break
-            position += 16 + struct.unpack_from("<Q", block, position - start)[0]
-            count += 1
-    if position != size:
-        raise ValueError(f"A shard must be a complete TFRecord file. Received: {path}, which is "
-                         f"cut off after {count - (position > size)} records")
-    return count

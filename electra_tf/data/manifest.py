@@ -4,16 +4,28 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+
+from electra_tf.files import Kind
+from electra_tf.text import tokenization
+from electra_tf.text.dropped import Reading
+from electra_tf.text.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "eval")
 PACKINGS = ("none", "documents")
 MIN_SEQ_LENGTH = 8
 HASH_RANGE = 1 << 64
+DATA_SET = Kind(
+    "a data set",
+    "dataset.json",
+    (r"(train|eval)-\d+-of-\d+\.tfrecord", *map(re.escape, tokenization.ALL_FILES)),
+)
+# Up to so many times what was asked for, whole documents are held out.
+MOST_TIMES_HELD_OUT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,23 +33,24 @@ class Settings:
     """What shapes a data set, besides its input.
 
     Attributes:
-      vocab_file: the vocabulary.
+      vocab_file: the tokenizer's file, or the directory of its files.
       seq_length: tokens per example.
-      lower_case, strip_accents: see `text.wordpiece.Tokenizer`.
+      tokenizer: its settings, see `text.tokenization`.
       packing: "none" or "documents".
       keep_leftovers: see `text.examples.PairBuilder`.
       seed: of all that is drawn.
       eval_threshold: documents whose hash (below HASH_RANGE) is below it are for evaluation.
+      most_held_out: of a longer one so many tokens, its last; None: all.
     """
 
     vocab_file: str
     seq_length: int
-    lower_case: bool
-    strip_accents: bool
+    tokenizer: dict[str, Any]
     packing: str
     keep_leftovers: bool
     seed: int
     eval_threshold: int
+    most_held_out: int | None = None
 
     def with_both_splits(self, parts: Sequence[dict]) -> "Settings":
         """Settings that leave no split empty, if any can.
@@ -48,18 +61,48 @@ class Settings:
         Args:
           parts: results of all chunks with these settings.
         """
-        smallest = [part["smallest_hash"] for part in parts if part["smallest_hash"] is not None]
-        largest = [part["largest_hash"] for part in parts if part["largest_hash"] is not None]
-        if not self.eval_threshold or not smallest or min(smallest) == max(largest):
+        smallest, largest = _extremes(parts)
+        if not self.eval_threshold or smallest is None or smallest[0] == largest[0]:
             return self  # nothing to divide: no documents, or copies of a single one
-        threshold = max(self.eval_threshold, min(smallest) + 1)
-        return dataclasses.replace(self, eval_threshold=min(threshold, max(largest)))
+        threshold = min(max(self.eval_threshold, smallest[0] + 1), largest[0])
+        return dataclasses.replace(self, eval_threshold=threshold)
+
+    def with_share(self, parts: Sequence[dict], eval_fraction: float) -> "Settings":
+        """Settings that hold out the ends of documents, if whole ones would be far too much.
+
+        Args:
+          parts: results of all shards before `with_both_splits`.
+          eval_fraction: the share that is asked for.
+        """
+        lengths = sorted(length for part in parts for length in part["held_out"])
+        if not lengths and (smallest := _extremes(parts)[0]):
+            lengths = [smallest[1]]
+        wanted = eval_fraction * sum(
+            part["splits"][split]["text_tokens"] for part in parts for split in SPLITS
+        )
+        if sum(lengths) <= MOST_TIMES_HELD_OUT * wanted:
+            return self
+        for number, length in enumerate(lengths):
+            most = wanted / (len(lengths) - number)
+            if length > most:
+                break
+            wanted -= length
+        return dataclasses.replace(self, most_held_out=max(int(most), self.seq_length))
 
     def changes(self, part: dict, new: "Settings") -> bool:
-        """Whether a chunk's documents are divided differently under new settings."""
+        """Whether a shard's documents are divided differently under new settings."""
         low, high = sorted((self.eval_threshold, new.eval_threshold))
-        hashes = (part["smallest_hash"], part["largest_hash"])
-        return any(value is not None and low <= value < high for value in hashes)
+        extremes = filter(None, (part["smallest_hash"], part["largest_hash"]))
+        return any(low <= value < high for value, _ in extremes) or (
+            new.most_held_out != self.most_held_out and any(part["held_out"])
+        )
+
+
+def _extremes(parts: Sequence[dict]) -> tuple:
+    """Smallest and largest [hash, number of tokens] of all documents, or None."""
+    smallest = (part["smallest_hash"] for part in parts if part["smallest_hash"])
+    largest = (part["largest_hash"] for part in parts if part["largest_hash"])
+    return min(smallest, default=None), max(largest, default=None)
 
 
 def assemble(
@@ -68,13 +111,13 @@ def assemble(
     dataset_dir: str,
     settings: Settings,
     eval_fraction: float,
-    vocab_size: int,
+    vocabulary: Vocabulary,
     inputs: Sequence[dict[str, Any]],
-    skipped: Counter,
+    reading: Reading,
 ) -> dict[str, Any]:
-    """Gives the shards their final names and writes `vocab.txt` and `dataset.json`.
+    """Gives the shards their final names and writes the tokenizer and `dataset.json`.
 
-    Each chunk with training examples becomes a file. The few evaluation examples of all chunks
+    Each shard with training examples becomes a file. The few evaluation examples of all shards
     become one.
 
     Args:
@@ -83,9 +126,9 @@ def assemble(
       dataset_dir: an empty directory.
       settings: what the parts were made with.
       eval_fraction: as the user gave it.
-      vocab_size: number of tokens.
+      vocabulary: the tokenizer's.
       inputs: one entry per source.
-      skipped: counts from the cutting into chunks.
+      reading: of all sources.
 
     Returns:
       The content of `dataset.json`.
@@ -111,29 +154,30 @@ def assemble(
                     shutil.copyfileobj(source, target)
         splits["eval"]["files"].append({"name": name, "examples": splits["eval"]["examples"]})
 
-    shutil.copyfile(settings.vocab_file, os.path.join(dataset_dir, "vocab.txt"))
-    skipped = sum((Counter(part["skipped"]) for part in parts), skipped)
+    tokenization.copy(settings.vocab_file, dataset_dir, settings.tokenizer)
+    text_tokens = {
+        split: sum(part["splits"][split]["text_tokens"] for part in parts) for split in SPLITS
+    }
     manifest = {
         "format_version": FORMAT_VERSION,
         "seq_length": settings.seq_length,
         "packing": settings.packing,
         "keep_leftovers": settings.keep_leftovers,
-        "tokenizer": {
-            "lower_case": settings.lower_case,
-            "strip_accents": settings.strip_accents,
-        },
-        "vocab_size": vocab_size,
+        "tokenizer": settings.tokenizer,
+        "vocab_size": len(vocabulary),
         "seed": settings.seed,
         "eval_fraction": eval_fraction,
+        "eval_share": round(text_tokens["eval"] / max(1, sum(text_tokens.values())), 6),
         "words": sum(part["words"] for part in parts),
         "splits": splits,
-        "skipped": {reason: skipped[reason] for reason in sorted(skipped) if skipped[reason]},
+        "skipped": reading.skipped(),
+        "dropped": reading.shares(),
         "inputs": list(inputs),
     }
-    with open(settings.vocab_file, "rb") as file:
-        vocab_digest = hashlib.sha256(file.read()).hexdigest()
+    vocab_digest = tokenization.digest(settings.vocab_file, settings.tokenizer)
     digests = [part["splits"][split]["digest"] for split in SPLITS for part in parts]
     content = json.dumps([manifest, vocab_digest, digests], sort_keys=True)
+    manifest["tokenizer_fingerprint"] = vocabulary.fingerprint(settings.tokenizer)
     manifest["fingerprint"] = hashlib.sha256(content.encode()).hexdigest()[:32]
     with open(os.path.join(dataset_dir, "dataset.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2)

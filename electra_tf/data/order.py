@@ -18,6 +18,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from electra_tf.errors import UserError, one_line
+
 _READ_BYTES = 8 << 20
 _READ_RECORDS = 2048  # per call into TensorFlow
 
@@ -27,14 +29,15 @@ class Order:
 
     def __init__(self, split, seed, shuffle_examples):
         if shuffle_examples < 1:
-            raise ValueError("config.data.shuffle_examples must be at least 1. "
-                             f"Received: {shuffle_examples}")
+            raise UserError(
+                f"config.data.shuffle_examples must be at least 1. Received: {shuffle_examples}"
+            )
         self._split, self._seed, self._limit = split, seed, shuffle_examples
         self.plan = functools.lru_cache(maxsize=2)(self._plan)
 
     def _plan(self, epoch):
         """Returns (indices of the epoch's files in order, end positions of its groups)."""
-        sizes = self._split.examples
+        sizes = self._split.examples_per_file
         if self._split.num_examples <= self._limit:
             return list(range(len(sizes))), [self._split.num_examples]
         files = self._generator(epoch, 0).permutation(len(sizes)).tolist()
@@ -70,8 +73,9 @@ class Order:
 
     def _generator(self, epoch, stream):
         """Stream 0 is for the files (SeedSequence pads with zeros: group 0 must not share it)."""
-        return np.random.Generator(np.random.PCG64(
-            np.random.SeedSequence([self._seed, epoch, stream])))
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self._seed, epoch, stream]))
+        )
 
 
 class Reader:
@@ -80,9 +84,12 @@ class Reader:
     def __init__(self, split, order, read_ahead=True):
         self._split, self._order, self._read_ahead = split, order, read_ahead
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "electra_tf_reader")
-        self._key = self._records = self._permutation = None
-        self._ahead = None, None  # (key, future)
-        self._stream, self._stream_at = None, None  # used by the thread only
+        self._key: tuple[int, int] | None = None
+        self._records: np.ndarray | None = None
+        self._permutation = np.empty(0, np.int64)
+        self._ahead: tuple[tuple[int, int], concurrent.futures.Future] | None = None
+        self._stream: Iterator = iter(())  # used by the thread only, as the next one
+        self._stream_at: tuple[int, int] | None = None
         self._closed = False
 
     def __enter__(self):
@@ -97,27 +104,31 @@ class Reader:
         parts = []
         while first < end:
             epoch, group, offset = self._order.locate(first)
-            self._enter(epoch, group)
-            chosen = self._permutation[offset:offset + end - first]
-            parts.append(self._records[chosen])
+            records = self._enter(epoch, group)
+            chosen = self._permutation[offset : offset + end - first]
+            parts.append(records[chosen])
             first += len(chosen)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _enter(self, epoch, group):
-        if self._key == (epoch, group):
-            return
+    def _enter(self, epoch, group) -> np.ndarray:
+        """Makes a group the present one; returns its examples."""
+        records = self._records
+        if records is not None and self._key == (epoch, group):
+            return records
         is_only_group = len(self._order.plan(epoch)[1]) == 1
-        if self._records is None or not is_only_group:
-            key, future = self._ahead
-            if key != (epoch, group):
+        if records is None or not is_only_group:
+            if self._ahead is not None and self._ahead[0] == (epoch, group):
+                future = self._ahead[1]
+            else:
                 future = self._thread.submit(self._load, epoch, group)
-            self._records = None  # freed before the third group's reading starts
-            self._records = future.result()
+            self._records = records = None  # freed before the third group's reading starts
+            self._records = records = future.result()
             if self._read_ahead and not is_only_group:
                 key = self._order.following(epoch, group)
                 self._ahead = key, self._thread.submit(self._load, *key)
         self._permutation = self._order.permutation(epoch, group)
         self._key = (epoch, group)
+        return records
 
     def _load(self, epoch, group):
         """Reads a group; goes on in the open files if it follows the group read last."""
@@ -132,25 +143,43 @@ class Reader:
     def _chunks(self, epoch, first) -> Iterator[np.ndarray]:
         """Yields the epoch's examples from position `first` on, many at a time."""
         for index in self._order.plan(epoch)[0]:
-            expected = self._split.examples[index]
+            expected = self._split.examples_per_file[index]
             if first >= expected:
                 first -= expected
                 continue
-            dataset = tf.data.TFRecordDataset(self._split.files[index], buffer_size=_READ_BYTES)
-            count = first
-            try:
-                for chunk in dataset.skip(first).batch(_READ_RECORDS).as_numpy_iterator():
-                    if self._closed:  # the process wants to end
-                        return
-                    count += len(chunk)
-                    if count > expected:
-                        break
-                    yield chunk
-            except tf.errors.DataLossError as error:
-                raise ValueError("A shard must be a complete TFRecord file. Received: "
-                                 f"{self._split.files[index]}: {error.message}") from error
-            if count != expected:  # also what TensorFlow makes of a file cut off in a header
-                found = "more" if count > expected else count
-                raise ValueError(f"A shard must hold as many examples as dataset.json says, "
-                                 f"{expected}. Received: {found} in {self._split.files[index]}")
+            for chunk in read_shard(self._split.files[index], expected, first):
+                if self._closed:  # the process wants to end
+                    return
+                yield chunk
             first = 0
+
+
+def read_shard(path: str, expected: int, first: int = 0) -> Iterator[np.ndarray]:
+    """Yields a shard's serialized examples from number `first` on, bytes arrays of many.
+
+    Args:
+        path: of the TFRecord file.
+        expected: how many examples it holds in all.
+        first: how many to skip.
+
+    Raises:
+        UserError: it is cut off or damaged, or holds another number.
+    """
+    count = first
+    dataset = tf.data.TFRecordDataset(path, buffer_size=_READ_BYTES)
+    try:
+        for chunk in dataset.skip(first).batch(_READ_RECORDS).as_numpy_iterator():
+            count += len(chunk)
+            if count > expected:
+                break
+            yield chunk
+    except tf.errors.DataLossError as error:
+        raise UserError(
+            f"A shard must be a complete TFRecord file. Received: {path}: {one_line(error)}"
+        ) from error
+    if count != expected:  # also what TensorFlow makes of a file cut off in a header
+        found = "more" if count > expected else count
+        raise UserError(
+            f"A shard must hold as many examples as dataset.json says, {expected}. "
+            f"Received: {found} in {path}"
+        )

@@ -74,9 +74,16 @@ def progress_line(sources_dir: str, parts_dir: str, num_sources: int) -> Iterato
             if is_last:
                 return
 
-    with open(os.devnull, "w") as nowhere, tqdm(
-            file=sys.stderr if is_live else nowhere, unit="B", unit_scale=True,
-            desc="reading inputs", dynamic_ncols=is_live) as bar:
+    with (
+        open(os.devnull, "w") as nowhere,
+        tqdm(
+            file=sys.stderr if is_live else nowhere,
+            unit="B",
+            unit_scale=True,
+            desc="reading inputs",
+            dynamic_ncols=is_live,
+        ) as bar,
+    ):
         thread = threading.Thread(target=poll, args=(bar,), daemon=True)
         thread.start()
         try:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from electra_tf.errors import UserError
+
 # Tag bytes of the wire format: (field number << 3) | 2, where 2 means "length, then bytes".
 _FIELD_1 = b"\x0a"  # Example.features, Features.feature, map key, Int64List.value
 _FIELD_2 = b"\x12"  # map value
@@ -35,7 +37,7 @@ def _field(tag: bytes, payload: bytes) -> bytes:
 def _packed_rows(array: np.ndarray) -> list[bytes]:
     """Each row of a non-negative int [N, L] array as packed varints."""
     if array.min(initial=0) < 0 or array.max(initial=0) >= 1 << 28:
-        raise ValueError(
+        raise UserError(
             f"Features must be from 0 to 2**28 - 1. Received: {array.min()} to {array.max()}"
         )
     values = array.astype(np.uint32)

@@ -7,17 +7,20 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.portability.api import beam_provision_api_pb2
-from apache_beam.runners.portability.fn_api_runner.fn_runner import (
-    ExtendedProvisionInfo,
-    FnApiRunner,
-)
-from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import PipelineRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
 import electra_tf
+from electra_tf import extras
+from electra_tf.errors import UserError
+
+with extras.needed("data"):
+    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+        ExtendedProvisionInfo,
+        FnApiRunner,
+    )
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+    from apache_beam.runners.runner import PipelineRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 # One thread per worker, because there is a worker per core, and no worker on the accelerators.
 _WORKER_ENVIRONMENT = {
@@ -32,11 +35,11 @@ def pipeline_options(beam_args: Sequence[str], num_workers: int) -> PipelineOpti
     """Beam's options: what the user asks for, else local processes.
 
     Raises:
-      ValueError: an option that Beam does not know.
+      UserError: an option, or a value of one, that Beam does not know.
     """
     unknown = _unknown_args(beam_args)
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"Flags must be known here or to Apache Beam. Received: {' '.join(unknown)}"
         )
     options = PipelineOptions(["--default_sdk_harness_log_level=ERROR", *beam_args])
@@ -74,10 +77,15 @@ def local_runner(options: PipelineOptions, log_file: str) -> PipelineRunner | No
 
 def _unknown_args(args: Sequence[str]) -> list[str]:
     """Those arguments that no Apache Beam option takes."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for options in PipelineOptions.__subclasses__():
-        options._add_argparse_args(parser)
-    return parser.parse_known_args(list(args))[1]
+        options._add_argparse_args(parser)  # pyright: ignore[reportArgumentType] its type is Beam's own
+    try:
+        return parser.parse_known_args(list(args))[1]
+    except argparse.ArgumentError as error:
+        raise UserError(
+            f"An option for Apache Beam must have a value that it takes. Received: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How weights start, the one place that says so; and their shapes before they do."""
+"""Weight initialisation, and weight shapes without allocating them."""
 
 import zlib
 from collections.abc import Callable
@@ -7,16 +7,37 @@ import keras
 import numpy as np
 from keras import ops
 
+ZEROS, ONES = "zeros", "ones"
+GLOROT_UNIFORM, TRUNCATED_NORMAL = "glorot_uniform", "truncated_normal"
+
+
+def add_weight(
+    layer: keras.layers.Layer, name: str, shape: tuple[int, ...], start: str, *, autocast=True
+) -> keras.Variable:
+    """Gives a layer a weight, in its `build`; empty until `initialize` fills it.
+
+    Args:
+        layer: whose weight it is.
+        name: last part of its path.
+        shape: of the weight.
+        start: ZEROS, ONES, GLOROT_UNIFORM or TRUNCATED_NORMAL.
+        autocast: whether the layer sees it in its compute dtype, not in float32.
+    """
+    weight = layer.add_weight(name=name, shape=shape, initializer="zeros", autocast=autocast)
+    weight.start = start
+    return weight
+
 
 def shapes_of(new_model: Callable[[], keras.Model]) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's weights by path, without making one of them."""
     with keras.StatelessScope(initialize_variables=False):
-        return {variable.path: tuple(variable.shape)
-                for variable in new_model().trainable_variables}
+        return {
+            variable.path: tuple(variable.shape) for variable in new_model().trainable_variables
+        }
 
 
 def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
-    """Fills every weight, in place, from the seed and the weight's path alone.
+    """Fills every weight, in place, from the seed, the weight's path and its declared start.
 
     | weight                                  | start                                       |
     | --------------------------------------- | ------------------------------------------- |
@@ -28,20 +49,26 @@ def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
     As in the original: its `embeddings_project`, final discriminator logit and task heads keep
     tf.layers' default, Glorot uniform. The truncated normal is not rescaled to `stddev`.
 
+    Args:
+        model: or a layer, whose weights `add_weight` made.
+        stddev: of the truncated normal.
+        seed: other seeds give independent weights.
+
     Returns:
         The model.
     """
     for variable in model.trainable_variables:
-        path, name = variable.path, variable.path.rsplit("/", 1)[-1]
-        if name in ("bias", "beta", "output_bias", "gamma"):
-            value = np.full(variable.shape, float(name == "gamma"), np.float32)
-        else:
-            own_seed = zlib.crc32(f"{seed}/{path}".encode()) & 0x7FFFFFFF
-            if path.startswith("task/") or path.endswith(("embeddings_project/kernel",
-                                                          "logit/kernel")):
-                initializer = keras.initializers.GlorotUniform(seed=own_seed)
-            else:
-                initializer = keras.initializers.TruncatedNormal(stddev=stddev, seed=own_seed)
-            value = ops.convert_to_numpy(initializer(variable.shape, dtype="float32"))
-        variable.assign(value)
+        own_seed = zlib.crc32(f"{seed}/{variable.path}".encode()) & 0x7FFFFFFF
+        value = _INITIALIZERS[variable.start](stddev, own_seed)(variable.shape, dtype="float32")
+        variable.assign(ops.convert_to_numpy(value))
     return model
+
+
+_INITIALIZERS = {
+    ZEROS: lambda stddev, seed: np.zeros,
+    ONES: lambda stddev, seed: np.ones,
+    GLOROT_UNIFORM: lambda stddev, seed: keras.initializers.GlorotUniform(seed=seed),
+    TRUNCATED_NORMAL: lambda stddev, seed: keras.initializers.TruncatedNormal(
+        stddev=stddev, seed=seed
+    ),
+}

@@ -7,7 +7,10 @@ numbers again. `keras.random` accepts a `SeedGenerator`; `FixedKey` is one witho
 import zlib
 
 import keras
+import numpy as np
 from keras import ops
+
+from electra_tf.models.blocks import are_compiled, block
 
 
 class FixedKey(keras.random.SeedGenerator):
@@ -21,46 +24,120 @@ class FixedKey(keras.random.SeedGenerator):
         return self._key
 
 
-def key(seed: int, name: str, step, offset=0) -> FixedKey:
+def key(seed: int, name: str, step) -> FixedKey:
     """The key of one draw.
 
     Args:
         seed: the experiment's seed.
         name: what is drawn; other names give independent numbers.
         step: int32 scalar, tensor or Python int; other steps give independent numbers.
-        offset: int32 scalar that tells apart devices and micro-batches of the same step.
     """
     base = zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF
-    words = ops.stack([ops.bitwise_xor(ops.cast(base, "int32"), ops.cast(offset, "int32")),
-                       ops.cast(step, "int32")])
+    words = ops.stack([ops.cast(base, "int32"), ops.cast(step, "int32")])
     # TensorFlow's generators take int32 seeds, JAX's keys are uint32.
-    return FixedKey(words if keras.backend.backend() == "tensorflow" else
-                    ops.cast(words, "uint32"))
+    return FixedKey(words if keras.backend.backend() == "tensorflow" else ops.cast(words, "uint32"))
 
 
-class DropoutRandom:
+class Dropout:
     """Hands every dropout of one forward pass its own key, by the order of the calls.
 
-    A model call receives one (or None: no dropout) and passes it down. The numbers are a
-    function of (seed, step, offset, call number).
+    A model call receives one (or None: no dropout) and passes it down. What is dropped of a row of
+    the global batch is a function of (seed, step, call number, row), whoever computes it.
+
+    Args:
+        seed: the experiment's.
+        step: int32 scalar, tensor or Python int.
+        first_row: int32 scalar, the first row's number in the global batch.
+        rows: of this call's batch; tensors to drop of are row after row.
     """
 
-    def __init__(self, seed: int, step, offset=0):
-        self._seed, self._step, self._offset = seed, step, offset
+    def __init__(self, seed: int, step, first_row=0, rows: int = 1):
+        self._seed, self._step = seed, step
+        self._first_row, self._rows = first_row, rows
         self._calls = 0
 
-    def dropout(self, inputs, rate: float):
+    def __call__(self, inputs, rate: float):
         """Inverted dropout of a float tensor of any shape; rate 0 adds no operation."""
-        if not rate:
+        key = self.key(rate)
+        if key is None:
             return inputs
+        return _drop_with_gradient(inputs, key, rate) if are_compiled() else drop(inputs, key, rate)
+
+    def key(self, rate: float):
+        """The key of the next call, uint32 [4] for `drop`; None if the rate is 0."""
+        if not rate:
+            return None
         self._calls += 1
-        this = key(self._seed, f"dropout/{self._calls}", self._step, self._offset)
-        noise = keras.random.uniform(ops.shape(inputs), dtype="float32", seed=this)
-        keep = ops.cast(noise >= rate, inputs.dtype)
-        return inputs * (keep * ops.cast(1.0 / (1.0 - rate), inputs.dtype))
+        base = _uint32(zlib.crc32(f"{self._seed}/dropout/{self._calls}".encode()))
+        first = _mixed(_mixed(base) + ops.cast(self._step, "uint32"))
+        second = _mixed(ops.bitwise_xor(first, _uint32(0x9E3779B9)))
+        return ops.stack([first, second, ops.cast(self._first_row, "uint32"), _uint32(self._rows)])
 
 
-class BatchRandom:
+def drop(inputs, key, rate: float):
+    """Inverted dropout: each element is 0 with probability `rate`, else divided by 1 - rate.
+
+    Which ones is a hash of the element's number in the global batch, so that a compiler computes it
+    where it is needed, again in the backward pass, and no mask is ever in memory. Of all 2^32
+    numbers a key drops the share `rate` to within 2^-32.
+
+    Args:
+        inputs: float tensor of any shape.
+        key: uint32 [4] of `Dropout.key`: two words of the hash, first row, rows; None drops none.
+        rate: in (0, 1).
+    """
+    if key is None:
+        return inputs
+    size = ops.size(inputs)
+    numbers = ops.reshape(ops.arange(size, dtype="int32"), ops.shape(inputs))
+    of_row = ops.cast(ops.floor_divide(size, ops.cast(key[3], "int32")), "uint32")
+    numbers = ops.cast(numbers, "uint32") + key[2] * of_row
+    noise = _mixed(ops.bitwise_xor(numbers, key[0]), key[1])
+    kept = inputs * ops.cast(1.0 / (1.0 - rate), inputs.dtype)
+    return ops.where(noise >= _uint32(int(rate * 2.0**32)), kept, ops.zeros_like(kept))
+
+
+def key_of_rows(key, first, rows: int):
+    """The key for `rows` rows alone, from number `first` (int32 scalar) of those of `key` on."""
+    if key is None:
+        return None
+    return ops.stack([key[0], key[1], key[2] + ops.cast(first, "uint32"), _uint32(rows)])
+
+
+def _drop_with_gradient(inputs, key, rate):
+    @ops.custom_gradient
+    def dropped(inputs):
+        def gradient(*args, upstream=None):
+            return _drop_block(args[0] if upstream is None else upstream, key, rate=rate)
+
+        return _drop_block(inputs, key, rate=rate), gradient
+
+    return dropped(inputs)
+
+
+@block
+def _drop_block(inputs, key, *, rate):
+    return drop(inputs, key, rate)
+
+
+def _mixed(numbers, key=None):
+    """A hash of uint32 numbers whose every bit depends on all of theirs (and of the key's).
+
+    Multiplications and shifts of C. Wellons' search for such functions (hash-prospector).
+    """
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        numbers = ops.bitwise_xor(numbers, ops.right_shift(numbers, _uint32(shift)))
+        if key is not None and shift == 15:
+            numbers = ops.bitwise_xor(numbers, key)
+        numbers = numbers * _uint32(factor)
+    return ops.bitwise_xor(numbers, ops.right_shift(numbers, _uint32(16)))
+
+
+def _uint32(number: int):
+    return ops.cast(np.uint32(number), "uint32")
+
+
+class Draws:
     """Noise for rows of a global batch: row i gets the same numbers whoever computes it.
 
     Every device draws the noise of the whole global batch and takes its own rows, so draws do
@@ -73,10 +150,11 @@ class BatchRandom:
 
     def uniform(self, name: str, rows: int, shape: tuple[int, ...]):
         """Uniform float32 noise in (0, 1), shape [rows, *shape], for `rows` from the first row."""
-        noise = keras.random.uniform((self._global_rows, *shape), dtype="float32",
-                                     seed=key(self._seed, name, self._step))
+        noise = keras.random.uniform(
+            (self._global_rows, *shape), dtype="float32", seed=key(self._seed, name, self._step)
+        )
         # The generators give multiples of 2^-23 or 2^-24 from zero on: half a grain off the ends.
-        noise = ops.clip(noise, 2.0 ** -25, 1.0 - 2.0 ** -24)
+        noise = ops.clip(noise, 2.0**-25, 1.0 - 2.0**-24)
         if rows == self._global_rows:
             return noise
         start = (self._first_row,) + (0,) * len(shape)

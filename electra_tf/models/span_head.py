@@ -9,6 +9,7 @@ from keras import ops
 
 from electra_tf import features
 from electra_tf.config import ModelConfig
+from electra_tf.models.initialization import GLOROT_UNIFORM
 from electra_tf.models.layers import Dense, at_positions, gelu
 
 HIDDEN_SIZE = 512  # of the end's and the classifier's hidden layers, whatever the encoder's size
@@ -33,19 +34,30 @@ class SpanHead(keras.layers.Layer):
     def __init__(self, config: ModelConfig, has_classifier: bool, *, name: str, dtype=None):
         super().__init__(name=name, dtype=dtype)
         size = self._size = config.hidden_size
-        self.start_logit = Dense(size, 1, name="start_logit", dtype="float32")
-        self.end_hidden = Dense(2 * size, HIDDEN_SIZE, name="end_hidden", dtype=dtype)
-        self.end_logit = Dense(HIDDEN_SIZE, 1, name="end_logit", dtype="float32")
+        self.start_logit = Dense(size, 1, name="start_logit", start=GLOROT_UNIFORM, dtype="float32")
+        self.end_hidden = Dense(
+            2 * size, HIDDEN_SIZE, name="end_hidden", start=GLOROT_UNIFORM, dtype=dtype
+        )
+        self.end_logit = Dense(
+            HIDDEN_SIZE, 1, name="end_logit", start=GLOROT_UNIFORM, dtype="float32"
+        )
         self.impossible_hidden = self.impossible_logit = None
         if has_classifier:
-            self.impossible_hidden = Dense(2 * size, HIDDEN_SIZE, name="impossible_hidden",
-                                           dtype=dtype)
-            self.impossible_logit = Dense(HIDDEN_SIZE, 1, name="impossible_logit",
-                                          dtype="float32")
+            self.impossible_hidden = Dense(
+                2 * size, HIDDEN_SIZE, name="impossible_hidden", start=GLOROT_UNIFORM, dtype=dtype
+            )
+            self.impossible_logit = Dense(
+                HIDDEN_SIZE, 1, name="impossible_logit", start=GLOROT_UNIFORM, dtype="float32"
+            )
 
     def build(self, *_):
-        for layer in (self.start_logit, self.end_hidden, self.end_logit, self.impossible_hidden,
-                      self.impossible_logit):
+        for layer in (
+            self.start_logit,
+            self.end_hidden,
+            self.end_logit,
+            self.impossible_hidden,
+            self.impossible_logit,
+        ):
             if layer is not None:
                 layer.build()
         self.built = True
@@ -67,11 +79,13 @@ class SpanHead(keras.layers.Layer):
         """
         kernel = ops.cast(self.end_hidden.kernel, hidden.dtype)
         bias = ops.cast(self.end_hidden.bias, hidden.dtype)
-        of_start = ops.matmul(_picked(hidden, starts), kernel[:self._size]) + bias  # [B, S, 512]
-        of_end = ops.matmul(hidden, kernel[self._size:])  # [B, L, 512]
+        of_start = ops.matmul(_picked(hidden, starts), kernel[: self._size]) + bias  # [B, S, 512]
+        of_end = ops.matmul(hidden, kernel[self._size :])  # [B, L, 512]
         mask = _mask(batch)
-        logits = [_per_token(self.end_logit, gelu(of_start[:, index, None] + of_end)) + mask
-                  for index in range(starts.shape[1])]
+        logits = [
+            _per_token(self.end_logit, gelu(of_start[:, index, None] + of_end)) + mask
+            for index in range(starts.shape[1])
+        ]
         return ops.stack(logits, axis=1)
 
     def impossible_logits(self, hidden, start_logits):
@@ -84,6 +98,7 @@ class SpanHead(keras.layers.Layer):
         Returns:
             float32 [B].
         """
+        assert self.impossible_hidden is not None and self.impossible_logit is not None
         weights = ops.cast(ops.softmax(start_logits), hidden.dtype)
         likely_start = ops.matmul(weights[:, None], hidden)[:, 0]
         both = ops.concatenate([hidden[:, 0], likely_start], axis=-1)
@@ -107,8 +122,12 @@ class SpanHead(keras.layers.Layer):
         start_values, starts = ops.top_k(ops.log_softmax(start_logits), k)
         starts = ops.cast(starts, "int32")
         end_values, ends = ops.top_k(ops.log_softmax(self.end_logits(hidden, batch, starts)), k)
-        outputs = {"start_top_log_probs": start_values, "start_top_index": starts,
-                   "end_top_log_probs": end_values, "end_top_index": ops.cast(ends, "int32")}
+        outputs = {
+            "start_top_log_probs": start_values,
+            "start_top_index": starts,
+            "end_top_log_probs": end_values,
+            "end_top_index": ops.cast(ends, "int32"),
+        }
         if self.impossible_logit is not None:
             outputs["answerable_logit"] = self.impossible_logits(hidden, start_logits)
         return outputs

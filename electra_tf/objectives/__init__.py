@@ -1,13 +1,79 @@
 """Pre-training objectives, by the names of `config.objective.name`."""
 
+from collections.abc import Collection
+
+import keras
+
 from electra_tf.config import Config
+from electra_tf.config.checks import one_of
+from electra_tf.errors import UserError
 from electra_tf.objectives.mlm import MaskedLanguageModel
 from electra_tf.objectives.objective import Objective, SpecialTokens
 from electra_tf.objectives.rtd import ReplacedTokenDetection
+from electra_tf.objectives.two_stage import TwoStage
 
-_OBJECTIVES = {"electra": ReplacedTokenDetection, "mlm": MaskedLanguageModel}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "electra": ReplacedTokenDetection,
+    "mlm": MaskedLanguageModel,
+    "two_stage": TwoStage,
+}
 
 
-def build_objective(config: Config, vocabulary) -> Objective:
-    """The objective of `config.objective.name` for a `Vocabulary`."""
-    return _OBJECTIVES[config.objective.name](config, SpecialTokens(vocabulary))
+def objective_class(config: Config) -> type[Objective]:
+    """The class of `config.objective.name`; raises UserError if there is none."""
+    one_of("config.objective.name", config.objective.name, OBJECTIVES)
+    return OBJECTIVES[config.objective.name]
+
+
+def validate(config: Config) -> Config:
+    """Returns the config; raises UserError for an impossible section, or one for its objective."""
+    if not isinstance(config, Config):
+        raise UserError(
+            "The config must be that of a pre-training, such as configs/electra_small.py. "
+            f"Received: a {type(config).__name__}"
+        )
+    config.validate()
+    objective_class(config).check(config)
+    objective = build_objective(config)
+    for phase in objective.phases():
+        terms = phase.terms or objective.terms
+        if not any(objective.terms[term] for term in terms):
+            raise UserError(
+                "What is trained must have a loss: config.objective.generator_weight is the factor "
+                "of masked_lm, discriminator_weight that of disc. Received: 0 for "
+                f"{', '.join(terms)}"
+            )
+    return config
+
+
+def build_objective(config: Config, vocabulary=None) -> Objective:
+    """The objective of `config.objective.name`.
+
+    Args:
+        config: the experiment.
+        vocabulary: what `SpecialTokens.of` takes; None where nothing is trained or evaluated.
+    """
+    special = None if vocabulary is None else SpecialTokens.of(vocabulary)
+    return objective_class(config)(config, special)
+
+
+def require_networks(config: Config, known: Collection[type[keras.Model]], file_format: str):
+    """Raises UserError if a format of files knows no networks like those of a config's objective.
+
+    Args:
+        config: of a model.
+        known: classes of networks that can be written.
+        file_format: its name.
+    """
+    if objective_class(config).model_class not in known:
+        able = [name for name, found in OBJECTIVES.items() if found.model_class in known]
+        raise UserError(
+            f"For --output_format={file_format} config.objective.name must be one of "
+            f"{', '.join(able)}, whose networks that format knows; --encoder_only writes the "
+            f"encoder alone. Received: {config.objective.name}"
+        )
+
+
+def name_of(model_class: type[keras.Model]) -> str:
+    """The first objective that trains networks of this class."""
+    return next(name for name, found in OBJECTIVES.items() if found.model_class is model_class)

@@ -1,24 +1,18 @@
-"""Floating-point operations of a training step."""
+"""Floating-point operations of a training step.
 
-from electra_tf.config import Config, ModelConfig
-from electra_tf.objectives.masking import max_masked
+Counted are the matrix products of forward and backward pass (3 x forward), a multiply-add as two
+operations: dense layers, attention scores and context, and the vocabulary projection at masked
+positions; neither embedding look-ups nor element-wise work.
+"""
 
+from collections.abc import Sequence
 
-def training_flops_per_token(config: Config, seq_length: int) -> float:
-    """Matrix-product operations per token of forward and backward pass (3 x forward).
+from electra_tf.config import ModelConfig
+from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.phases import Phase
 
-    Counts a multiply-add as two operations: dense layers, attention scores and context, and the
-    vocabulary projection at masked positions; neither embedding look-ups nor element-wise work.
-    """
-    masked_share = max_masked(seq_length, config.objective.mask_fraction) / seq_length
-    model = config.model
-    if config.objective.name == "mlm":
-        head = model.embedding_size * (model.hidden_size + model.vocab_size)
-        return 6.0 * (multiply_adds(model, seq_length) + masked_share * head)
-    generator = config.generator_model()
-    head = generator.embedding_size * (generator.hidden_size + model.vocab_size)
-    return 6.0 * (multiply_adds(model, seq_length) + multiply_adds(generator, seq_length)
-                  + masked_share * head + model.hidden_size * (model.hidden_size + 1))
+FORWARD, BACKWARD = 2.0, 4.0  # operations for each multiply-add of the forward pass
+TRAINING = FORWARD + BACKWARD
 
 
 def multiply_adds(model: ModelConfig, seq_length: int) -> float:
@@ -27,3 +21,23 @@ def multiply_adds(model: ModelConfig, seq_length: int) -> float:
     layer = 4 * hidden * hidden + 2 * hidden * model.intermediate_size + 2 * seq_length * hidden
     project = model.embedding_size * hidden if model.embedding_size != hidden else 0
     return model.num_layers * layer + project
+
+
+def pass_multiply_adds(each: Pass, seq_length: int) -> float:
+    """Multiply-adds per token of a network's forward pass, with its head."""
+    model = each.model
+    if each.predicted is None:
+        head = model.hidden_size * (model.hidden_size + 1)
+    else:
+        share = each.predicted(seq_length) / seq_length
+        head = share * model.embedding_size * (model.hidden_size + model.vocab_size)
+    return multiply_adds(model, seq_length) + head
+
+
+def training(passes: Sequence[Pass], phase: Phase, seq_length: int) -> float:
+    """Operations per token of a step of a phase: all passes forwards, the trained ones back."""
+    return sum(
+        (TRAINING if phase.terms is None or each.term in phase.terms else FORWARD)
+        * pass_multiply_adds(each, seq_length)
+        for each in passes
+    )

@@ -4,7 +4,7 @@ from keras import ops
 
 from electra_tf import features
 from electra_tf.config import ObjectiveConfig
-from electra_tf.models.randomness import BatchRandom
+from electra_tf.models.randomness import Draws
 from electra_tf.objectives.objective import SpecialTokens
 
 
@@ -13,24 +13,29 @@ def max_masked(length: int, mask_fraction: float) -> int:
     return max(1, int((mask_fraction + 0.005) * length))
 
 
-def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, random: BatchRandom):
+def num_masked(num_tokens, mask_fraction: float):
+    """How many positions of examples are wanted, float32, from their float32 numbers of tokens."""
+    return ops.maximum(ops.round(num_tokens * mask_fraction), 1.0)
+
+
+def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, draws: Draws):
     """Chooses positions and hides what stands there.
 
     Args:
         batch: `input_ids`, `input_mask`, `segment_ids` int32 [B, L].
         objective: mask_fraction and mask_token_fraction.
         special: ids that are never chosen, and [MASK].
-        random: noise for these rows.
+        draws: of these rows.
 
     Returns:
-        The batch with the features of `choose_positions` and `hidden_ids` of `hide`.
+        The batch with the features of `choose_positions` and `masked_input_ids` of `show_masks`.
     """
-    batch = choose_positions(batch, special.never_masked, objective.mask_fraction, random)
-    hidden = hide(batch, special.mask_id, objective.mask_token_fraction, random)
-    return {**batch, features.HIDDEN_IDS: hidden}
+    batch = choose_positions(batch, special.never_masked, objective.mask_fraction, draws)
+    hidden = show_masks(batch, special.mask_id, objective.mask_token_fraction, draws)
+    return {**batch, features.MASKED_INPUT_IDS: hidden}
 
 
-def choose_positions(batch, special_ids, mask_fraction: float, random: BatchRandom):
+def choose_positions(batch, special_ids, mask_fraction: float, draws: Draws):
     """Draws the positions to predict, uniformly without replacement.
 
     Their number is `mask_fraction` of the example's tokens, rounded, at least 1 and at most M.
@@ -42,7 +47,7 @@ def choose_positions(batch, special_ids, mask_fraction: float, random: BatchRand
         batch: `input_ids` and `input_mask` int32 [B, L].
         special_ids: ids never chosen ([CLS], [SEP], [MASK]).
         mask_fraction: share of an example's tokens.
-        random: noise for these rows.
+        draws: of these rows.
 
     Returns:
         The batch with `masked_positions` and `masked_ids` int32 [B, M] and `masked_weights`
@@ -54,29 +59,33 @@ def choose_positions(batch, special_ids, mask_fraction: float, random: BatchRand
     candidate = input_mask > 0
     for special in special_ids:
         candidate = ops.logical_and(candidate, input_ids != special)
-    noise = ops.where(candidate, random.uniform("positions", rows, (length,)), -1.0)
+    noise = ops.where(candidate, draws.uniform("positions", rows, (length,)), -1.0)
     chosen, positions = ops.top_k(noise, slots)
     num_tokens = ops.cast(ops.sum(input_mask, axis=-1, keepdims=True), "float32")
-    wanted = ops.maximum(ops.round(num_tokens * mask_fraction), 1.0)
+    wanted = num_masked(num_tokens, mask_fraction)
     used = ops.logical_and(ops.arange(slots, dtype="float32")[None, :] < wanted, chosen >= 0.0)
     positions = ops.where(used, ops.cast(positions, "int32"), 0)
     ids = ops.where(used, ops.take_along_axis(input_ids, positions, axis=1), 0)
-    return {**batch, features.MASKED_POSITIONS: positions, features.MASKED_IDS: ids,
-            features.MASKED_WEIGHTS: ops.cast(used, "float32")}
+    return {
+        **batch,
+        features.MASKED_POSITIONS: positions,
+        features.MASKED_IDS: ids,
+        features.MASKED_WEIGHTS: ops.cast(used, "float32"),
+    }
 
 
-def hide(batch, mask_id: int, mask_token_fraction: float, random: BatchRandom):
+def show_masks(batch, mask_id: int, mask_token_fraction: float, draws: Draws):
     """Shows [MASK] at `mask_token_fraction` of the masked positions and keeps the others.
 
     Returns:
         int32 [B, L], the generator's input ids.
     """
     shape = batch[features.MASKED_IDS].shape
-    covered = random.uniform("mask_tokens", shape[0], shape[1:]) < mask_token_fraction
-    return put(batch, ops.where(covered, mask_id, batch[features.MASKED_IDS]))
+    covered = draws.uniform("mask_tokens", shape[0], shape[1:]) < mask_token_fraction
+    return replace_masked(batch, ops.where(covered, mask_id, batch[features.MASKED_IDS]))
 
 
-def put(batch, ids):
+def replace_masked(batch, ids):
     """Writes ids at the masked positions.
 
     Args:
@@ -89,9 +98,11 @@ def put(batch, ids):
     input_ids, positions = batch[features.INPUT_IDS], batch[features.MASKED_POSITIONS]
     rows, length = input_ids.shape
     # Unused slots point at position 0 and write back what stands there.
-    values = ops.where(batch[features.MASKED_WEIGHTS] > 0, ids,
-                       ops.take_along_axis(input_ids, positions, axis=1))
+    values = ops.where(
+        batch[features.MASKED_WEIGHTS] > 0, ids, ops.take_along_axis(input_ids, positions, axis=1)
+    )
     flat = positions + ops.arange(rows, dtype="int32")[:, None] * length
-    updated = ops.scatter_update(ops.reshape(input_ids, (-1,)), ops.reshape(flat, (-1, 1)),
-                                 ops.reshape(values, (-1,)))
+    updated = ops.scatter_update(
+        ops.reshape(input_ids, (-1,)), ops.reshape(flat, (-1, 1)), ops.reshape(values, (-1,))
+    )
     return ops.reshape(updated, (rows, length))

@@ -1,13 +1,18 @@
 """Masked language modelling with dynamic masks: BERT's objective, the paper's baseline."""
 
+import functools
+
 from keras import ops
 
 from electra_tf import features
-from electra_tf.models import electra
+from electra_tf.models.electra import MaskedLM
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import masking, sampling
-from electra_tf.objectives.losses import token_cross_entropy
-from electra_tf.objectives.objective import Objective
+from electra_tf.objectives import masking
+from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
+from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.vocabulary import predict_tokens
+
+_LOSS = Metric("masked_lm_loss", "masked LM loss")
 
 
 class MaskedLanguageModel(Objective):
@@ -17,33 +22,50 @@ class MaskedLanguageModel(Objective):
     next-sentence prediction, and new masks in every epoch.
     """
 
-    def __init__(self, config, special):
+    description = "masked language model"
+    model_class = MaskedLM
+    encoder = "encoder"
+    served = (
+        Served("fill_mask", "encoder", "head", needs="its head"),
+        Served("encode", "encoder"),
+    )
+    headline = (
+        _LOSS,
+        Metric("masked_lm_accuracy", "masked tokens guessed right", ACCURACY),
+    )
+    main_metric = _LOSS
+
+    def __init__(self, config, special=None):
         super().__init__(config, special)
         self.terms = {"masked_lm": config.objective.generator_weight}
-        self._block = sampling.block_size(config.model.vocab_size)
 
-    def new_model(self, seed, dtype=None):
-        return electra.new_masked_lm(self.config, seed, dtype)
+    def prepare(self, batch, draws):
+        return masking.mask(batch, self.config.objective, self.special, draws)
 
-    def prepare(self, batch, random):
-        return masking.mask(batch, self.config.objective, self.special, random)
-
-    def weights(self, batch):
+    def loss_weights(self, batch):
         return {"masked_lm": ops.sum(batch[features.MASKED_WEIGHTS])}
 
-    def loss_sums(self, model, batch, random, rng):
+    def loss_sums(self, model, batch, draws, dropout):
         ids = ops.reshape(batch[features.MASKED_IDS], (-1,))
         weights = ops.reshape(batch[features.MASKED_WEIGHTS], (-1,))
-        hidden = model.encoder({**batch, features.INPUT_IDS: batch[features.HIDDEN_IDS]}, rng=rng)
-        logits = model.head(hidden, batch[features.MASKED_POSITIONS], pad_to=self._block)
-        losses, _ = token_cross_entropy(logits, ids, self._block)
-        best = sampling.most_probable(ops.stop_gradient(logits), self._block)
+        hidden = model.encoder(
+            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
+        )
+        factors = model.head.factors(hidden, batch[features.MASKED_POSITIONS])
+        losses, best, _ = predict_tokens(*factors, ids=ids)
         counts = counting.token_counts("masked_lm", losses, best == ids, weights)
         return {"masked_lm": ops.sum(losses * weights)}, counts
 
     def metrics(self, counts):
         loss = counting.ratio(counts, "masked_lm/loss", "masked_lm/total")
-        return {"masked_lm_loss": loss,
-                "masked_lm_accuracy": counting.ratio(counts, "masked_lm/correct",
-                                                     "masked_lm/total"),
-                "loss": self.terms["masked_lm"] * loss}
+        return {
+            "masked_lm_loss": loss,
+            "masked_lm_accuracy": counting.ratio(counts, "masked_lm/correct", "masked_lm/total"),
+            "loss": self.terms["masked_lm"] * loss,
+        }
+
+    def passes(self):
+        predicted = functools.partial(
+            masking.max_masked, mask_fraction=self.config.objective.mask_fraction
+        )
+        return (Pass("masked_lm", self.config.model, predicted),)

@@ -1,70 +1,262 @@
-"""What every pre-training objective offers to the training step.
+"""What a pre-training objective declares: its networks, losses, metrics, phases and uses.
 
-One step runs `prepare` on all rows of a replica, sums `weights` over the replicas, and then
+One step runs `prepare` on all rows of a replica, sums `loss_weights` over the replicas, and then
 takes gradients of `loss_sums`, micro-batch by micro-batch: the loss is
 
     sum over terms t of  terms[t] * (sum of t over the global batch) / (weight of t over it)
 
-so that neither replicas nor micro-batches change it. A new objective is a subclass in a file of
-its own and a line in `objectives/__init__.py`.
+so that neither replicas nor micro-batches change it.
+
+Everything else that the library must know about an objective stands in its class, too: nothing
+outside of `objectives/` asks for an objective's name. A new one is a subclass in a file of its own
+and a line in `objectives/__init__.py`.
 """
 
 import abc
+import dataclasses
+from collections.abc import Collection
 
 import keras
+import numpy as np
 
-from electra_tf.config import Config
-from electra_tf.models.randomness import BatchRandom, DropoutRandom
+from electra_tf.config import Config, OptimizerConfig
+from electra_tf.models.initialization import initialize, shapes_of
+from electra_tf.models.randomness import Draws, Dropout
+from electra_tf.objectives import flops
+from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.phases import Phase, Timeline
+
+LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric that people are shown first.
+
+    Attributes:
+        name: a key of `Objective.metrics`.
+        title: what tables and pictures call it.
+        kind: LOSS, where less is better; ACCURACY or AUC, where more is.
+    """
+
+    name: str
+    title: str
+    kind: str = LOSS
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether less is better."""
+        return self.kind == LOSS
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A signature that a model can answer in a serving graph.
+
+    Attributes:
+        signature: a name of `serving.graph.signatures`.
+        encoder: attribute of the model: the `Encoder` that it runs.
+        head: attribute of the model: what turns hidden states into the answer; None for none.
+        needs: what the two are, in words, for a model that lacks one.
+        optional: only served where it is asked for: its networks have no other use.
+    """
+
+    signature: str
+    encoder: str
+    head: str | None = None
+    needs: str = "its encoder"
+    optional: bool = False
+
+    def layers(self, model: keras.Model) -> tuple:
+        """Encoder and head of a model, None where it has none or needs none."""
+        return getattr(model, self.encoder), getattr(model, self.head) if self.head else None
+
+
+@dataclasses.dataclass(frozen=True)
+class SpecialTokens:
+    """What objectives need to know of the vocabulary.
+
+    Attributes:
+        cls_id, sep_id, mask_id: ids of [CLS], [SEP], [MASK].
+        vocab_size: number of tokens.
+        begins_word: bool [vocab_size], whether a token begins a word; None where it is not known.
+    """
+
+    cls_id: int
+    sep_id: int
+    mask_id: int
+    vocab_size: int
+    begins_word: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, vocabulary) -> "SpecialTokens":
+        """Those of anything with the three ids, a length, and perhaps `begins_word()`."""
+        begins_word = getattr(vocabulary, "begins_word", None)
+        return cls(
+            vocabulary.cls_id,
+            vocabulary.sep_id,
+            vocabulary.mask_id,
+            len(vocabulary),
+            begins_word() if begins_word else None,
+        )
+
+    @property
+    def never_masked(self) -> tuple[int, ...]:
+        """Ids that are never chosen for masking."""
+        return self.cls_id, self.sep_id, self.mask_id
 
 
 class Objective(abc.ABC):
     """A pre-training objective.
 
-    Args:
-        config: the experiment.
-        special: ids of the special tokens, a `SpecialTokens`.
-
     Attributes:
+        description: what its models are, in words.
+        model_class: of its networks. Converters know a layout of weights by it, and refuse one
+            that they do not know.
+        encoder: attribute of the model, and first part of its weights' paths: the `Encoder` that
+            fine-tuning starts from.
+        served: signatures by importance; the first is the default one.
+        headline: metrics that people are shown, in this order.
+        main_metric: the one of them that compares models.
         terms: factor of every loss term, by name.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
+
+    Args:
+        config: the experiment; `model.vocab_size` is set where a model is made.
+        special: of the vocabulary; None where nothing is trained or evaluated.
     """
 
+    description: str
+    model_class: type[keras.Model]
+    encoder: str
+    served: tuple[Served, ...]
+    headline: tuple[Metric, ...]
+    main_metric: Metric
     terms: dict[str, float]
     random_replacements: tuple[str, ...] = ()
 
-    def __init__(self, config: Config, special: "SpecialTokens"):
-        self.config, self.special = config, special
+    def __init__(self, config: Config, special: SpecialTokens | None = None):
+        self.config, self._special = config, special
+
+    @property
+    def special(self) -> SpecialTokens:
+        """Of the vocabulary; only where there is one."""
+        assert self._special is not None, "the objective was built without a vocabulary"
+        return self._special
+
+    @classmethod  # noqa: B027 (most objectives demand nothing)
+    def check(cls, config: Config) -> None:
+        """Raises UserError if the objective cannot be that of a config, valid in its sections."""
+
+    # Networks
+
+    def build_model(
+        self, paths: Collection[str] | None = None, dtype: str = "float32"
+    ) -> keras.Model:
+        """The networks, to be filled.
+
+        Args:
+            paths: weights that there are: an optional part of which there is none is left out;
+                None for all parts.
+            dtype: Keras's dtype policy.
+        """
+        return self.model_class(self.config, dtype=dtype)
+
+    def new_model(self, seed: int, dtype: str = "float32") -> keras.Model:
+        """The freshly initialised networks, a function of the seed."""
+        return initialize(self.build_model(None, dtype), self.config.model.initializer_range, seed)
+
+    def variable_shapes(self, paths: Collection[str] | None = None) -> dict[str, tuple[int, ...]]:
+        """Shapes of all weights by path, without making one; `paths` as of `build_model`."""
+        return shapes_of(lambda: self.build_model(paths))
+
+    def num_layers(self) -> dict[str, int]:
+        """Depth of each network by its name in variable paths, for layer-wise decay."""
+        return {self.encoder: self.config.model.num_layers}
+
+    @classmethod
+    def answerable(cls, model: keras.Model) -> list[Served]:
+        """The signatures for which a model has the networks."""
+        return [
+            served
+            for served in cls.served
+            if None not in (served.layers(model) if served.head else served.layers(model)[:1])
+        ]
+
+    def parts(self, paths: Collection[str]) -> str:
+        """Which networks there are, in words, by the paths of their weights."""
+        return self.description
+
+    # Training
 
     @abc.abstractmethod
-    def new_model(self, seed: int, dtype: str | None = None) -> keras.Model:
-        """The freshly initialised networks."""
-
-    @abc.abstractmethod
-    def prepare(self, batch: dict, random: BatchRandom) -> dict:
+    def prepare(self, batch: dict, draws: Draws) -> dict:
         """Draws what does not need the model (masks): batch int32 [B, L] in, more features out."""
 
     @abc.abstractmethod
-    def weights(self, batch: dict) -> dict:
+    def loss_weights(self, batch: dict) -> dict:
         """Weight of every loss term over these rows, float32 scalars, from a prepared batch."""
 
     @abc.abstractmethod
-    def loss_sums(self, model: keras.Model, batch: dict, random: BatchRandom,
-                  rng: DropoutRandom | None) -> tuple[dict, dict]:
-        """Returns ({term: float32 sum over these rows}, {name: float32 additive counts})."""
+    def loss_sums(
+        self, model: keras.Model, batch: dict, draws: Draws, dropout: Dropout | None
+    ) -> tuple[dict, dict]:
+        """Losses of some rows.
+
+        Args:
+            model: of `new_model`.
+            batch: prepared rows.
+            draws: draws of these rows.
+            dropout: None switches dropout off.
+
+        Returns:
+            (loss sums by term, counts by name), float32.
+        """
 
     @abc.abstractmethod
     def metrics(self, counts: dict) -> dict[str, float]:
         """Summed counts as metrics, by the names of the original's evaluation."""
 
+    @abc.abstractmethod
+    def passes(self) -> tuple[Pass, ...]:
+        """The networks that `loss_sums` runs, in this order."""
 
-class SpecialTokens:
-    """Ids that objectives need: `cls_id`, `sep_id`, `mask_id`, and `vocab_size`.
+    def training_flops_per_token(self, seq_length: int) -> float:
+        """Matrix-product operations per token of a step, mean over the run; see `flops`."""
+        phases = Timeline(self.phases()).lengths(self.config.train.num_steps)
+        return sum(
+            steps * flops.training(self.passes(), phase, seq_length) for phase, steps in phases
+        ) / sum(steps for _, steps in phases)
 
-    Args:
-        vocabulary: anything with these attributes and a length.
-    """
+    def optimizers(self) -> dict[str, OptimizerConfig]:
+        """Optimizers by the beginning of the paths of their weights; the longest one decides."""
+        return {"": self.config.optimizer}
 
-    def __init__(self, vocabulary):
-        self.cls_id, self.sep_id = vocabulary.cls_id, vocabulary.sep_id
-        self.mask_id, self.vocab_size = vocabulary.mask_id, len(vocabulary)
-        self.never_masked = (self.cls_id, self.sep_id, self.mask_id)
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases of the run, one after the other; the last one lasts to its end."""
+        return (Phase(),)
+
+    # Evaluation
+
+    def eval_counts(
+        self, model: keras.Model, batch: dict, draws: Draws, replacements: Collection[str] = ()
+    ) -> dict:
+        """Counts of held-out rows: fresh masks and samples, no dropout.
+
+        Args:
+            model: of `new_model`.
+            batch: rows that are not prepared.
+            draws: of these rows.
+            replacements: names out of `random_replacements`, detected besides the generator's.
+        """
+        batch = self.prepare(batch, draws)
+        counts = self.loss_sums(model, batch, draws, None)[1]
+        for name in replacements:
+            counts |= self.detection_counts(model, batch, draws, name)
+        return counts
+
+    def detection_counts(
+        self, model: keras.Model, batch: dict, draws: Draws, replacements: str
+    ) -> dict:
+        """Counts of a discriminator against replacements that no generator chose."""
+        raise NotImplementedError

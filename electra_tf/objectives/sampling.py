@@ -7,54 +7,62 @@ so rounding in the logits changes a draw only at near ties (an inverse-CDF sampl
 robust). The block totals also give the softmax's normaliser, which the loss needs anyway.
 """
 
+import dataclasses
 import math
+from typing import Any
 
 from keras import ops
 
+IMPOSSIBLE = -1e9  # logit of a token that is never drawn
+
 
 def block_size(vocab_size: int) -> int:
-    """Tokens per block; logits must be padded to a multiple of it."""
-    return math.isqrt(vocab_size - 1) + 1
+    """Tokens per block: about sqrt(V), and a multiple of 8, to which matrix products are padded."""
+    return 8 * (math.isqrt(vocab_size - 1) // 8 + 1)
 
 
-def block_log_sums(logits, size: int):
+def block_log_sums(blocks, tops):
     """Log of the summed exponentials of each block.
 
     Args:
-        logits: float32 [T, V'], V' a multiple of `size`.
+        blocks: float32 [T, N, S], logits of N blocks.
+        tops: float32 [T, N], the largest of each block.
 
     Returns:
-        float32 [T, V' / size].
+        float32 [T, N]; -inf for a block far below the row's largest logit.
     """
-    blocks = ops.reshape(logits, (-1, logits.shape[-1] // size, size))
-    top = ops.max(ops.max(blocks, axis=-1), axis=-1)[:, None]
-    sums = ops.sum(ops.exp(blocks - top[:, :, None]), axis=-1)
-    return ops.log(sums) + top
+    top = ops.max(tops, axis=-1)[:, None]
+    return ops.log(ops.sum(ops.exp(blocks - top[:, :, None]), axis=-1)) + top
 
 
-def sample(logits, log_sums, block_noise, token_noise):
-    """Draws one token per row from softmax(logits).
+def largest_in_block(blocks, block, noise=None):
+    """Place of the largest of one block in each row, counted from the first block.
 
     Args:
-        logits: float32 [T, V'].
-        log_sums: float32 [T, V' / S], `block_log_sums` of the same logits.
-        block_noise: Gumbel float32 [T, V' / S].
-        token_noise: Gumbel float32 [T, S].
+        blocks: float32 [T, N, S].
+        block: int32 [T], which block.
+        noise: added before, float32 [T, S], or None.
 
     Returns:
         int32 [T].
     """
-    num_blocks, size = log_sums.shape[-1], token_noise.shape[-1]
-    block = ops.argmax(log_sums + block_noise, axis=-1)
-    blocks = ops.reshape(logits, (-1, num_blocks, size))
-    inside = ops.take_along_axis(blocks, ops.cast(block, "int32")[:, None, None], axis=1)[:, 0]
-    token = ops.argmax(inside + token_noise, axis=-1)
-    return ops.cast(block, "int32") * size + ops.cast(token, "int32")
-
-
-def most_probable(logits, size: int):
-    """The argmax of each row, int32 [T], found block by block: cheaper than over all of V."""
-    blocks = ops.reshape(logits, (-1, logits.shape[-1] // size, size))
-    block = ops.cast(ops.argmax(ops.max(blocks, axis=-1), axis=-1), "int32")
     inside = ops.take_along_axis(blocks, block[:, None, None], axis=1)[:, 0]
-    return block * size + ops.cast(ops.argmax(inside, axis=-1), "int32")
+    inside = inside if noise is None else inside + noise
+    return block * blocks.shape[-1] + ops.cast(ops.argmax(inside, axis=-1), "int32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """How one token per row is drawn.
+
+    Attributes:
+        block_noise: Gumbel float32 [T, number of blocks].
+        token_noise: Gumbel float32 [T, S].
+        temperature: of the softmax.
+        disallow: int32 [T], a token that is not drawn, or None.
+    """
+
+    block_noise: Any
+    token_noise: Any
+    temperature: float = 1.0
+    disallow: Any = None

@@ -2,30 +2,38 @@
 
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
-import json
 import os
+from collections.abc import Mapping
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 import electra_tf
-from electra_tf import config as configuration
+from electra_tf import objectives
 from electra_tf.config import Config
-from electra_tf.finetune_config import FinetuneConfig
+from electra_tf.config.finetuning import FinetuneConfig
+from electra_tf.json_files import read_json
+from electra_tf.saved.finetuned import config_of
+from electra_tf.saved.model_directory import require_vocabulary
 from electra_tf.serving import graph_file
-from electra_tf.text.vocabulary import Vocabulary
-from electra_tf.train.model_directory import VOCABULARY
+from electra_tf.text import tokenization
 
 FILE = "model_card.json"
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras")
+_BESIDE_SETTINGS = ("size", "fingerprint", "sha256")  # in "vocabulary"
 _METRICS = ("eval.json", "results.json")  # of pre-training and of fine-tuning
-_TASKS = {"electra": "replaced token detection", "mlm": "masked language model"}
 
 
-def describe(workdir: str, bundle: str, *, step: int, max_seq_length: int, precision: str,
-             command: str | None) -> dict:
+def describe(
+    workdir: str,
+    bundle: str,
+    *,
+    step: int,
+    max_seq_length: int,
+    precision: str,
+    command: str | None,
+) -> dict:
     """The content of a bundle's model card.
 
     Args:
@@ -39,11 +47,13 @@ def describe(workdir: str, bundle: str, *, step: int, max_seq_length: int, preci
         `tokens_trained` counts input tokens without padding, null where the run's data set is
         not at hand.
     """
-    with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
-        is_finetuned = "task" in json.load(file)
-    config = FinetuneConfig.load(workdir) if is_finetuned else configuration.load(workdir)
-    task = (f"{config.task.kind}: {config.task.name}" if is_finetuned
-            else _TASKS[config.objective.name])
+    config = config_of(workdir)
+    has_task = isinstance(config, FinetuneConfig)
+    task = (
+        f"{config.task.kind}: {config.task.name}"
+        if has_task
+        else objectives.objective_class(config).description
+    )
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
         "task": task,
@@ -51,10 +61,10 @@ def describe(workdir: str, bundle: str, *, step: int, max_seq_length: int, preci
         "export_command": command,
         "versions": {"electra_tf": electra_tf.__version__, **versions},
         "step": step,
-        "tokens_trained": None if is_finetuned else _tokens_trained(config, step),
+        "tokens_trained": None if has_task else _tokens_trained(config, step),
         "precision": precision,
         "max_seq_length": max_seq_length,
-        "vocabulary": _vocabulary(os.path.join(workdir, VOCABULARY), config),
+        "vocabulary": vocabulary_of(workdir, config),
         "metrics": _metrics(workdir),
         "signatures": signatures_of(bundle),
         "config": dataclasses.asdict(config),
@@ -68,31 +78,50 @@ def signatures_of(bundle: str) -> dict[str, dict]:
         For each its `method`, and `inputs` and `outputs` by name: `dtype` and `shape`, null where
         a dimension is free.
     """
-    return {name: {"method": signature.method_name.removeprefix("tensorflow/serving/"),
-                   "inputs": _tensors(signature.inputs), "outputs": _tensors(signature.outputs)}
-            for name, signature in graph_file.signatures_of(graph_file.read_graph(bundle)).items()}
+    return {
+        name: {
+            "method": signature.method_name.removeprefix("tensorflow/serving/"),
+            "inputs": _tensors(signature.inputs),
+            "outputs": _tensors(signature.outputs),
+        }
+        for name, signature in graph_file.signatures_of(graph_file.read_graph(bundle)).items()
+    }
 
 
-def _tensors(tensors: dict[str, meta_graph_pb2.TensorInfo]) -> dict[str, dict]:
-    return {name: {"dtype": tf.dtypes.as_dtype(tensor.dtype).name,
-                   "shape": [None if dim.size < 0 else dim.size
-                             for dim in tensor.tensor_shape.dim]}
-            for name, tensor in sorted(tensors.items())}
+def tokenizer_of(card: dict) -> tuple[dict, str | None]:
+    """The tokenizer's settings and fingerprint in a model card; older cards lack both."""
+    described = card.get("vocabulary", {})
+    settings = {name: item for name, item in described.items() if name not in _BESIDE_SETTINGS}
+    return {"name": "wordpiece"} | settings, described.get("fingerprint")
 
 
-def _vocabulary(path: str, config: Config | FinetuneConfig) -> dict:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": len(Vocabulary.from_file(path)), "sha256": digest,
-            "lower_case": config.data.lower_case, "strip_accents": config.data.strip_accents}
+def _tensors(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, dict]:
+    return {
+        name: {
+            "dtype": tf.dtypes.as_dtype(tensor.dtype).name,
+            "shape": [None if dim.size < 0 else dim.size for dim in tensor.tensor_shape.dim],
+        }
+        for name, tensor in sorted(tensors.items())
+    }
+
+
+def vocabulary_of(workdir: str, config: Config | FinetuneConfig) -> dict:
+    """Of a run's or a model's tokenizer: size, fingerprint and digest, and its settings."""
+    settings = tokenization.settings_of(config.data)
+    vocabulary = require_vocabulary(workdir, config)
+    return {
+        "size": len(vocabulary),
+        "fingerprint": vocabulary.fingerprint(settings),
+        "sha256": tokenization.digest(workdir, settings),
+        **settings,
+    }
 
 
 def _metrics(workdir: str) -> dict | None:
     for name in _METRICS:
         path = os.path.join(workdir, name)
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                return json.load(file)
+            return read_json(path)
     return None
 
 
@@ -101,6 +130,5 @@ def _tokens_trained(config: Config, step: int) -> int | None:
     path = os.path.join(config.data.dir, "dataset.json")
     if not config.data.dir or not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        train = json.load(file)["splits"]["train"]
+    train = read_json(path)["splits"]["train"]
     return round(step * config.train.batch_size * train["tokens"] / train["examples"])

@@ -2,21 +2,22 @@
 
 A chunk is a byte range that begins and ends between documents. Plain files are cut where they lie.
 What can only be read from its beginning (compressed files, data sets) is written out once, as
-files of one chunk each. Where the cuts fall depends on the input only, never on the workers.
+files of one chunk each. The chunks of small files make one shard together. Where the cuts fall
+depends on the input only, never on the workers.
 """
 
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from electra_tf.errors import UserError
 from electra_tf.text.corpus import (
     DAMAGED,
     MAX_DOCUMENT_BYTES,
     Document,
     Source,
     documents_of_lines,
-    max_line_bytes,
     open_source,
     read_lines,
     read_source,
@@ -65,6 +66,48 @@ def chunk_bytes(sources: Sequence[Source]) -> int:
     """The chunk size for an input."""
     wanted = estimated_bytes(sources) // _CHUNKS_WANTED
     return min(max(wanted, _MIN_CHUNK_BYTES), _MAX_CHUNK_BYTES)
+
+
+def group_sources(sources: Sequence[Source], size: int) -> list[list[Source]]:
+    """Small files together, to about `size` bytes of text; other files and data sets alone."""
+    groups: list[list[Source]] = []
+    small: list[Source] = []
+    room = 0
+    for source in sources:
+        length = estimated_bytes([source])
+        if not source.is_file or length >= size:
+            groups.append([source])
+            continue
+        if length > room:
+            small = []
+            groups.append(small)
+            room = size
+        small.append(source)
+        room -= length
+    return groups
+
+
+def chunks_of_shards(
+    group: Sequence[Source], size: int, spool_dir: str, problems: Mapping[int, Counter]
+) -> Iterator[tuple[Chunk, ...]]:
+    """The chunks of a group of sources, those of one shard together.
+
+    Args:
+      group: one of `group_sources`.
+      size, spool_dir: see `make_chunks`.
+      problems: a counter for each source's index, which gains counts of what was skipped.
+    """
+    gathered: list[Chunk] = []
+    length = 0
+    for source in group:
+        for chunk in make_chunks(source, size, spool_dir, problems[source.index]):
+            gathered.append(chunk)
+            length += chunk.end - chunk.start
+            if length >= size:
+                yield tuple(gathered)
+                gathered, length = [], 0
+    if gathered:
+        yield tuple(gathered)
 
 
 def make_chunks(source: Source, size: int, spool_dir: str, problems: Counter) -> Iterator[Chunk]:
@@ -134,7 +177,7 @@ def _file_blocks(source: Source) -> Iterator[tuple[bytes, bool]]:
             for line in read_lines(file, source.kind):
                 yield line, source.kind == "jsonl" or not line.strip()
     except DAMAGED as error:
-        raise ValueError(
+        raise UserError(
             f"The input must be readable to its end. Received: {source.name} ({error})"
         ) from None
 
@@ -148,13 +191,7 @@ def _document_blocks(source: Source, problems: Counter) -> Iterator[tuple[bytes,
 def read_chunk(chunk: Chunk, problems: Counter) -> Iterator[Document]:
     """Streams the documents of a chunk."""
 
-    def lines() -> Iterator[bytes]:
-        position = chunk.start
-        with open(chunk.path, "rb", buffering=1 << 20) as file:
-            file.seek(position)
-            while position < chunk.end:
-                line = file.readline(min(max_line_bytes(chunk.kind), chunk.end - position))
-                yield line
-                position += len(line)
-
-    return documents_of_lines(lines(), chunk.kind, chunk.text_field, problems)
+    with open(chunk.path, "rb") as file:
+        file.seek(chunk.start)
+        lines = read_lines(file, chunk.kind, chunk.end - chunk.start)
+        yield from documents_of_lines(lines, chunk.kind, chunk.text_field, problems)

@@ -1,6 +1,7 @@
 """Reading of corpora: what `--input` names, and how bytes become documents.
 
-A document is a list of lines: UTF-8 bytes without line ends, none of them blank.
+A document is a list of lines: UTF-8 bytes without line ends, none of them blank. A line ends in a
+line feed, a carriage return or both.
 
   *.txt     blank lines separate documents
   *.jsonl   each line is an object, whose field `text` is one document
@@ -16,15 +17,19 @@ import glob
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import lzma
 import os
 import re
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
 
+from electra_tf import extras, first_bytes
+from electra_tf.errors import UserError
+from electra_tf.files import expand
 from electra_tf.text.docstrings import installed_documents
 
 Document = list[bytes]
@@ -35,7 +40,11 @@ MAX_DOCUMENT_BYTES = 8 << 20
 MAX_JSON_LINE_BYTES = 64 << 20
 
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_REPLACEMENT = "\ufffd".encode()
 _FORMATS = (".txt", ".jsonl")
+_BLOCK_BYTES = first_bytes.HEAD_BYTES
+# Several carriage returns before a line feed are one line end: files converted twice have them.
+_LINE = re.compile(rb"[^\r\n]*(?:\r*\n|\r)|[^\r\n]+")
 # What the decompressors raise for damaged data.
 DAMAGED = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, OSError)
 
@@ -73,11 +82,11 @@ def find_sources(inputs: Sequence[str], text_field: str = "text") -> list[Source
       text_field: the field of .jsonl and TFDS inputs that holds the text.
 
     Raises:
-      ValueError: nothing is named, or a name stands for nothing that can be read.
+      UserError: nothing is named, or a name stands for nothing that can be read.
     """
-    names = [name.strip() for value in inputs for name in value.split(",") if name.strip()]
+    names = [expand(name.strip()) for value in inputs for name in value.split(",") if name.strip()]
     if not names:
-        raise ValueError("The input must name at least one file, tfds:NAME or docs:installed.")
+        raise UserError("The input must name at least one file, tfds:NAME or docs:installed.")
     sources: dict[str, Source] = {}
     for name in names:
         scheme, _, rest = name.partition(":")
@@ -86,7 +95,7 @@ def find_sources(inputs: Sequence[str], text_field: str = "text") -> list[Source
             continue
         paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
         if not paths:
-            raise ValueError(
+            raise UserError(
                 f"The input must match at least one file. Received: {name} "
                 f"(looked from {os.getcwd()})"
             )
@@ -101,7 +110,7 @@ def _file_source(index: int, path: str, text_field: str) -> Source:
     is_compressed = compression in _OPENERS
     suffix = os.path.splitext(base)[1] if is_compressed else compression
     if suffix not in _FORMATS or not os.path.isfile(path):
-        raise ValueError(
+        raise UserError(
             "The input must be .txt or .jsonl files, plain or with .gz, .xz or .bz2. "
             f"Received: {path}"
         )
@@ -120,10 +129,30 @@ def fingerprint(source: Source) -> str:
     return digest.hexdigest()[:32]
 
 
-def open_source(source: Source) -> BinaryIO:
-    """Opens a file for reading its decompressed bytes."""
+def open_source(source: Source) -> io.BufferedReader:
+    """Opens a file for reading its decompressed bytes.
+
+    Raises:
+      UserError: its first bytes are not those of UTF-8 text, or of JSON lines with the text.
+    """
     opener = _OPENERS.get(os.path.splitext(source.name)[1], open)
-    return io.BufferedReader(opener(source.name, "rb"), 1 << 20)
+    file = io.BufferedReader(opener(source.name, "rb"), _BLOCK_BYTES)
+    try:
+        head = file.peek(first_bytes.HEAD_BYTES)[: first_bytes.HEAD_BYTES]
+        first_bytes.require_text(head, source.name)
+        if source.kind == "jsonl":
+            is_whole = not source.is_compressed and len(head) == source.size
+            first_bytes.require_text_field(head, is_whole, source.text_field, source.name)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def first_objects(source: Source) -> list[dict]:
+    """JSON objects at the beginning of a .jsonl file."""
+    with open_source(source) as file:
+        return first_bytes.objects(b"".join(itertools.islice(read_lines(file, source.kind), 100)))
 
 
 def max_line_bytes(kind: str) -> int:
@@ -131,9 +160,31 @@ def max_line_bytes(kind: str) -> int:
     return MAX_JSON_LINE_BYTES if kind == "jsonl" else MAX_DOCUMENT_BYTES
 
 
-def read_lines(file: BinaryIO, kind: str) -> Iterator[bytes]:
-    """Lines with their line ends, of bounded length."""
-    return iter(lambda: file.readline(max_line_bytes(kind)), b"")
+def read_lines(file: io.BufferedReader, kind: str, num_bytes: int | None = None) -> Iterator[bytes]:
+    """Lines with their line ends, of bounded length.
+
+    Args:
+      file: what to read, from where it stands.
+      kind: "txt" or "jsonl".
+      num_bytes: how much to read; None: all.
+    """
+    longest = max_line_bytes(kind)
+    left = sys.maxsize if num_bytes is None else num_bytes
+    rest = b""
+    while block := file.read(min(_BLOCK_BYTES, longest - len(rest), left)):
+        left -= len(block)
+        text = rest + block
+        ended = text.rstrip(b"\r")  # whose line feed may be to come
+        lines = _LINE.findall(ended) if b"\r\r" in ended else ended.splitlines(True)
+        rest = text[len(ended) :]
+        if not ended.endswith(b"\n"):
+            rest = b"".join(lines[-1:]) + rest
+            del lines[-1:]
+        yield from lines
+        if len(rest) == longest:
+            yield rest
+            rest = b""
+    yield from _LINE.findall(rest)
 
 
 def documents_of_lines(
@@ -173,8 +224,9 @@ def _json_documents(
         line = line.removeprefix(b"\xef\xbb\xbf").strip()
         if not line:
             continue
+        (line,) = _mended([line], problems)
         try:
-            value = json.loads(line.decode("utf-8", "ignore"))
+            value = json.loads(line)
         except (ValueError, RecursionError):
             problems["bad_json_lines_skipped"] += 1
             continue
@@ -191,13 +243,25 @@ def _json_documents(
 
 
 def _lines_of_text(text: bytes) -> Document:
-    return [line.strip() for line in text.split(b"\n") if line.strip()]
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _valid(document: Document, problems: Counter) -> Document:
-    """The document without bytes that are not UTF-8."""
+    """As `_mended`, counting U+FFFD too: another program's mark for a letter it could not read."""
+    if _REPLACEMENT in b"\n".join(document):
+        replaced = sum(_REPLACEMENT in line for line in document)
+        problems["lines_with_replacement_characters"] += replaced
+    return _mended(document, problems)
+
+
+def _mended(document: Document, problems: Counter) -> Document:
+    """The document without NUL bytes and bytes that are not UTF-8."""
+    text = b"\n".join(document)
+    if b"\0" in text:
+        problems["lines_with_nul_bytes_mended"] += sum(b"\0" in line for line in document)
+        document = [line.replace(b"\0", b"") for line in document]
     try:
-        b"\n".join(document).decode()
+        text.decode()
         return document
     except UnicodeDecodeError:
         mended = [line.decode("utf-8", "ignore").encode() for line in document]
@@ -210,7 +274,7 @@ def read_source(source: Source, problems: Counter) -> Iterator[Document]:
     """Streams all documents of a source from its beginning.
 
     Raises:
-      ValueError: the file is damaged, or the data set or its text field is not there.
+      UserError: the file is damaged, or the data set or its text field is not there.
     """
     if source.kind == "docs":
         for paragraphs in installed_documents():
@@ -223,13 +287,14 @@ def read_source(source: Source, problems: Counter) -> Iterator[Document]:
                 lines = read_lines(file, source.kind)
                 yield from documents_of_lines(lines, source.kind, source.text_field, problems)
         except DAMAGED as error:
-            raise ValueError(
+            raise UserError(
                 f"The input must be readable to its end. Received: {source.name} ({error})"
             ) from None
 
 
 def _tfds_documents(source: Source, problems: Counter) -> Iterator[Document]:
-    import tensorflow_datasets as tfds  # slow to import, seldom needed
+    with extras.needed("tfds"):
+        import tensorflow_datasets as tfds  # slow to import, seldom needed
 
     # "tfds:wiki40b/en:1.3.0:train": what looks like a version belongs to the name.
     match = re.fullmatch(r"tfds:([^:]+(?::\d[\d.*]*)?)(?::(.+))?", source.name)
@@ -238,17 +303,23 @@ def _tfds_documents(source: Source, problems: Counter) -> Iterator[Document]:
         builder = tfds.builder(name)
         features = builder.info.features or {}
         if source.text_field not in features:
-            raise ValueError(f"it has the fields {', '.join(sorted(features))}")
+            raise UserError(f"it has the fields {', '.join(sorted(features))}")
         builder.download_and_prepare()
         examples = tfds.as_numpy(builder.as_dataset(split=split or "train", shuffle_files=False))
     except Exception as error:  # TFDS raises many kinds, each with a page of advice
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"The input must be a data set that TFDS can load, with a field "
             f"{source.text_field!r} (--text_field). Received: {source.name} ({reason})"
         ) from None
     for example in examples:
-        document = _lines_of_text(example[source.text_field])
+        text = example[source.text_field]
+        if not isinstance(text, bytes):
+            raise UserError(
+                f"The field {source.text_field!r} (--text_field) must hold text. "
+                f"Received: {source.name}, where it holds {type(text).__name__}"
+            )
+        document = _lines_of_text(text)
         if document:
             yield _valid(document, problems)
         else:

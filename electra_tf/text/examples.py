@@ -38,9 +38,11 @@ class ExampleBuilder(Protocol):
 
     def add_document(self, lines: Sequence[np.ndarray]) -> Iterator[Example]:
         """Takes the token ids (int32 [n]) of each line of a document; yields full examples."""
+        ...
 
     def finish(self) -> Iterator[Example]:
         """Yields what is left when there are no more documents."""
+        ...
 
 
 class PairBuilder:

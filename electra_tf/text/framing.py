@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_tf import features
+from electra_tf.errors import UserError
 from electra_tf.text.vocabulary import Vocabulary
 
 _PAD, _CLS, _SEP = range(3)
@@ -35,8 +36,12 @@ class Frame(NamedTuple):
         return tf.gather(tf.concat([tf.constant(special, values.dtype), values], 0), self.index)
 
 
-def frame(first: tf.RaggedTensor, second: tf.RaggedTensor | None, vocabulary: Vocabulary,
-          max_seq_length: int) -> dict[str, tf.Tensor]:
+def frame(
+    first: tf.RaggedTensor,
+    second: tf.RaggedTensor | None,
+    vocabulary: Vocabulary,
+    max_seq_length: int,
+) -> dict[str, tf.Tensor]:
     """Makes `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]` of each row, in graph.
 
     What is too long is cut at its end; of a pair always the longer part, the second one if both
@@ -54,13 +59,17 @@ def frame(first: tf.RaggedTensor, second: tf.RaggedTensor | None, vocabulary: Vo
     return batch_of(place(parts, max_seq_length), parts, vocabulary)
 
 
-def batch_of(rows: Frame, parts: list[tf.RaggedTensor], vocabulary: Vocabulary
-             ) -> dict[str, tf.Tensor]:
+def batch_of(
+    rows: Frame, parts: list[tf.RaggedTensor], vocabulary: Vocabulary
+) -> dict[str, tf.Tensor]:
     """What `frame` gives, of parts that `place` has found the places of."""
     special = [vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id]
     tokens = tf.concat([part.values for part in parts], 0)
-    return {features.INPUT_IDS: rows.fill(tokens, special), features.INPUT_MASK: rows.mask,
-            features.SEGMENT_IDS: rows.segments}
+    return {
+        features.INPUT_IDS: rows.fill(tokens, special),
+        features.INPUT_MASK: rows.mask,
+        features.SEGMENT_IDS: rows.segments,
+    }
 
 
 def place(parts: list[tf.RaggedTensor], max_seq_length: int) -> Frame:
@@ -72,20 +81,24 @@ def place(parts: list[tf.RaggedTensor], max_seq_length: int) -> Frame:
     """
     num_special = 1 + len(parts)
     if max_seq_length < num_special:
-        raise ValueError(f"max_seq_length must be at least {num_special}. "
-                         f"Received: {max_seq_length}")
-    lengths = _cut([tf.cast(part.row_lengths(), tf.int32) for part in parts],
-                   max_seq_length - num_special)
+        raise UserError(
+            f"max_seq_length must be at least {num_special}. Received: {max_seq_length}"
+        )
+    lengths = _cut(
+        [tf.cast(part.row_lengths(), tf.int32) for part in parts], max_seq_length - num_special
+    )
     width = tf.reduce_max(tf.concat([tf.add_n(lengths) + num_special, [0]], 0))
     column = tf.range(width)[None]
     index, tokens_before, begin = tf.where(column == 0, _CLS, _PAD), _NUM_SPECIAL, 1
     for part, length in zip(parts, lengths):
         token = column - begin  # of this part; negative in what is before it
-        length, row_start = (tf.cast(values, tf.int32)[:, None]
-                             for values in (length, part.row_starts()))
+        length, row_start = (
+            tf.cast(values, tf.int32)[:, None] for values in (length, part.row_starts())
+        )
         is_token = (token >= 0) & (token < length)
-        index = tf.where(is_token, tokens_before + row_start + token,
-                         tf.where(token == length, _SEP, index))
+        index = tf.where(
+            is_token, tokens_before + row_start + token, tf.where(token == length, _SEP, index)
+        )
         begin += length + 1
         tokens_before += tf.size(part.values)
     mask = tf.cast(column < begin, tf.int32)

@@ -1,29 +1,38 @@
-"""Learning of a WordPiece vocabulary, with the normalisation that `Tokenizer` applies.
+"""Learning of a WordPiece vocabulary, with the normalisation that `WordPiece` applies.
 
 The text is rewritten into words by the tokenizer's own graph (`split_words`) and spooled to disk;
 Hugging Face `tokenizers` then counts the words and merges pieces. Memory grows with the number of
-different words, not with the text.
+different words, not with the text. Words that are too long for the tokenizer, which gives [UNK] for
+them, are left out.
 """
 
 import hashlib
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
-import tokenizers
-from tokenizers import models, pre_tokenizers, trainers
+from absl import logging
 from tqdm import tqdm
 
+from electra_tf import extras, files
+from electra_tf.errors import UserError
 from electra_tf.text.chunks import estimated_bytes
-from electra_tf.text.corpus import Document, Source, find_sources, read_source
+from electra_tf.text.corpus import Document, Source, find_sources
+from electra_tf.text.dropped import Reading
 from electra_tf.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
+from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD
 from electra_tf.text.words import split_words
+
+with extras.needed("data"):
+    import tokenizers
+    from tokenizers import models, pre_tokenizers, trainers
 
 _BATCH_BYTES = 1 << 20
 _PREFIX = "##"
+# At most Vocabulary.MAX_TOKEN_BYTES in any script. So long a piece is no part of a language.
+_MAX_CHARACTERS_PER_PIECE = 64
 
 
 def learn_vocab(
@@ -33,6 +42,7 @@ def learn_vocab(
     vocab_size: int = 30522,
     lower_case: bool = True,
     strip_accents: bool | None = None,
+    tokenize_chinese_chars: bool = True,
     min_frequency: int = 2,
     limit_alphabet: int = 1000,
     max_bytes: int = 1 << 30,
@@ -48,7 +58,7 @@ def learn_vocab(
       inputs: see `electra_tf.text.corpus.find_sources`.
       output: file to write; it appears when it is complete.
       vocab_size: tokens wanted, special tokens included.
-      lower_case, strip_accents: as the tokenizer will be used.
+      lower_case, strip_accents, tokenize_chinese_chars: as the tokenizer will be used.
       min_frequency: pieces that occur less often are not made.
       limit_alphabet: most characters to keep; the rarest become [UNK].
       max_bytes: most text to learn from. Of larger files a share of the documents, chosen by a
@@ -60,9 +70,8 @@ def learn_vocab(
       The vocabulary.
 
     Raises:
-      ValueError: an argument or an input is not usable.
+      UserError: an argument or an input is not usable.
     """
-    output = os.path.abspath(output)
     for name, value in (
         ("vocab_size", vocab_size - len(SPECIAL_TOKENS)),
         ("min_frequency", min_frequency),
@@ -71,26 +80,28 @@ def learn_vocab(
     ):
         if value < 1:
             least = 1 + len(SPECIAL_TOKENS) if name == "vocab_size" else 1
-            raise ValueError(f"{name} must be at least {least}. Received: {value + least - 1}")
-    if os.path.exists(output) and not overwrite:
-        raise ValueError(
-            f"output must not exist yet. Received: {output}; choose another or pass --overwrite"
-        )
+            raise UserError(f"{name} must be at least {least}. Received: {value + least - 1}")
     sources = find_sources(inputs, text_field)
+    output = files.output(
+        output, inputs=[each.name for each in sources if each.is_file], overwrite=overwrite
+    )
     strip_accents = lower_case if strip_accents is None else strip_accents
-    os.makedirs(os.path.dirname(output), exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{os.path.basename(output)}.", suffix=".tmp", dir=os.path.dirname(output)
-    ) as work_dir:
+    with files.work_folder(output) as work_dir:
         words_file = os.path.join(work_dir, "words.txt")
-        documents = _sample(sources, max_bytes)
-        characters, first_characters = _write_words(
-            documents, words_file, lower_case, strip_accents
+        reading = Reading()
+        documents = _sample(sources, max_bytes, reading)
+        characters, first_characters, num_long = _write_words(
+            documents, words_file, (lower_case, strip_accents, tokenize_chinese_chars)
         )
+        reading.require_healthy(sources)
+        too_long = f"{num_long:,} words of more than {MAX_CHARACTERS_PER_WORD} characters"
         if not characters:
-            raise ValueError(
-                f"The input must hold at least one word. Received: {', '.join(inputs)}"
+            found = f" ({too_long}; put blanks between words)" if num_long else ""
+            raise UserError(
+                f"The input must hold at least one word. Received: {', '.join(inputs)}{found}"
             )
+        if num_long:
+            logging.warning("%s are left out: the tokenizer gives [UNK] for them", too_long)
         kept = sorted(characters, key=lambda c: (-characters[c], c))[:limit_alphabet]
         # The library numbers these in the random order of a hash table, and then breaks ties
         # between merges by number. Naming them here makes the result repeatable.
@@ -99,27 +110,31 @@ def learn_vocab(
         )
         tokens = _train(words_file, vocab_size, min_frequency, sorted(kept), continuations)
         if len(tokens) > vocab_size:
-            raise ValueError(
+            raise UserError(
                 f"vocab_size must be at least {len(tokens)} for the {len(kept)} characters of this "
                 f"text. Received: {vocab_size}; raise it or lower limit_alphabet"
             )
         vocabulary = Vocabulary(tokens, source=output)
-        finished = os.path.join(work_dir, "vocab.txt")
-        with open(finished, "w", encoding="utf-8") as file:
-            file.writelines(f"{token}\n" for token in tokens)
-        os.replace(finished, output)
+        finished = os.path.join(work_dir, *Vocabulary.FILES)
+        vocabulary.save(work_dir)
+        os.replace(finished, os.path.realpath(output))
     return vocabulary
 
 
-def _sample(sources: Sequence[Source], max_bytes: int) -> Iterator[Document]:
+def _sample(sources: Sequence[Source], max_bytes: int, reading: Reading) -> Iterator[Document]:
     """About `max_bytes` of documents, spread over the files."""
     share = min(1.0, max_bytes / max(1, estimated_bytes(sources)))
     threshold = int(share * (1 << 64))
     num_bytes = 0
-    with tqdm(unit="B", unit_scale=True, desc="reading words", dynamic_ncols=True,
-              disable=not sys.stderr.isatty()) as bar:
+    with tqdm(
+        unit="B",
+        unit_scale=True,
+        desc="reading words",
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
         for source in sources:
-            for document in read_source(source, Counter()):
+            for document in reading.documents(source):
                 digest = hashlib.blake2b(b"\n".join(document), digest_size=8).digest()
                 if int.from_bytes(digest, "big") >= threshold:
                     continue
@@ -132,39 +147,42 @@ def _sample(sources: Sequence[Source], max_bytes: int) -> Iterator[Document]:
 
 
 def _write_words(
-    documents: Iterator[Document], path: str, lower_case: bool, strip_accents: bool
-) -> tuple[Counter, Counter]:
+    documents: Iterator[Document], path: str, folding: tuple[bool, bool, bool]
+) -> tuple[Counter, Counter, int]:
     """Writes the words of the text, separated by blanks.
 
     Returns:
-      How often each character occurs, and how often as the first of a word.
+      How often each character occurs, how often as the first of a word, and how many words were
+      too long.
     """
     split = tf.function(
-        lambda text: split_words(text, lower_case, strip_accents),
+        lambda text: split_words(text, *folding),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )
     characters: Counter = Counter()
     first_characters: Counter = Counter()
     lines: list[bytes] = []
-    size = 0
+    size = num_long = 0
 
-    def flush() -> None:
-        words = b"\n".join(split(tf.constant(lines, tf.string)).numpy()).decode().split()
+    def flush() -> int:
+        found = b"\n".join(split(tf.constant(lines, tf.string)).numpy()).decode().split()
+        words = [word for word in found if len(word) <= MAX_CHARACTERS_PER_WORD]
         characters.update("".join(words))
         first_characters.update(word[0] for word in words)
         file.write(" ".join(words) + "\n")
+        return len(found) - len(words)
 
     with open(path, "w", encoding="utf-8") as file:
         for document in documents:
             lines += document
             size += sum(map(len, document))
             if size >= _BATCH_BYTES:
-                flush()
+                num_long += flush()
                 lines, size = [], 0
         if lines:
-            flush()
-    return characters, first_characters
+            num_long += flush()
+    return characters, first_characters, num_long
 
 
 def _train(
@@ -175,15 +193,17 @@ def _train(
     continuations: Sequence[str],
 ) -> list[str]:
     """Tokens in the order of their ids: special tokens, single characters, merged pieces."""
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token=UNK))
+    # The trainer for WordPiece makes the same pieces but does not limit their length.
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.WordPieceTrainer(
+    trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         special_tokens=[*SPECIAL_TOKENS, *continuations],
         initial_alphabet=list(alphabet),
         limit_alphabet=len(alphabet),
         continuing_subword_prefix=_PREFIX,
+        max_token_length=_MAX_CHARACTERS_PER_PIECE,
         show_progress=False,
     )
     with open(words_file, encoding="utf-8") as file:

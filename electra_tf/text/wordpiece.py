@@ -5,12 +5,14 @@ is cut greedily into the longest pieces of the vocabulary.
 """
 
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from electra_tf.text.framing import frame
+from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.vocabulary import UNK, Vocabulary
+from electra_tf.text.whole_tokens import TEXT, WholeTokens
 from electra_tf.text.words import split_words, valid_utf8, word_offsets
 
 # BERT's reference gives [UNK] for a longer word.
@@ -20,103 +22,111 @@ MAX_CHARACTERS_PER_WORD = 200
 _UNKNOWN_WORD = "\x01"
 
 
-class Tokenizer(tf.Module):
-    """Text to WordPiece ids inside the graph.
+class WordPiece(Tokenizer):
+    """BERT's tokenizer; "[MASK]" in a text gives the pieces of `[`, `mask`, `]`.
 
-    Everything it needs lives in graph constants, so a SavedModel that contains it has no asset
-    files. Special tokens never come out of text: "[MASK]" gives the pieces of `[`, `mask`, `]`.
+    A word, for offsets, is what lies between white space, with every punctuation mark and Chinese
+    character a word of its own.
 
     Differs from the original: accents can be stripped from cased text too, and case can be folded
     without stripping accents.
+
+    Args:
+        vocabulary: a `Vocabulary`, or the file to read it from.
+        lower_case: True for uncased vocabularies.
+        strip_accents: None does as `lower_case`, as BERT's models were trained.
+        tokenize_chinese_chars: make each Chinese character a word.
+        never_split: tokens of the vocabulary that come out whole where a text has them as they are
+            written, and come out of nothing else.
+        added_tokens: the same, where a text has them once its case and accents are folded.
+
+    Example:
+        >>> tokenizer = electra_tf.Tokenizer("runs/mine/vocab.txt")
+        >>> [ids] = tokenizer.tokenize(["The cat"])
+        >>> [tokenizer.vocabulary.tokens[id] for id in ids]
+        ['the', 'c', '##a', '##t']
     """
+
+    name = "wordpiece"
 
     def __init__(
         self,
-        vocab_file: str | os.PathLike,
+        vocabulary: Vocabulary | str | os.PathLike,
         lower_case: bool = True,
         strip_accents: bool | None = None,
+        tokenize_chinese_chars: bool = True,
+        never_split: Sequence[str] = (),
+        added_tokens: Sequence[str] = (),
     ):
-        """Builds the tokenizer.
-
-        Args:
-          vocab_file: one token per line, see `Vocabulary.from_file`.
-          lower_case: True for uncased vocabularies.
-          strip_accents: None does as `lower_case`, as BERT's models were trained.
-        """
-        super().__init__(name="tokenizer")
-        self.vocabulary = Vocabulary.from_file(vocab_file)
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary.from_file(vocabulary)
         self.lower_case = lower_case
         self.strip_accents = lower_case if strip_accents is None else strip_accents
+        self._folding = lower_case, self.strip_accents, tokenize_chinese_chars
+        # Defaults are left out: they have the fingerprints of times that knew no other.
+        others = {} if tokenize_chinese_chars else {"tokenize_chinese_chars": False}
+        others |= {"never_split": list(never_split)} if never_split else {}
+        others |= {"added_tokens": list(added_tokens)} if added_tokens else {}
+        super().__init__(
+            vocabulary, lower_case=lower_case, strip_accents=self.strip_accents, **others
+        )
+        self._whole = None
+        tokens = list(vocabulary.tokens)
+        if never_split or added_tokens:
+            self._whole = WholeTokens(never_split, added_tokens, self._folding, vocabulary)
+            tokens = self._whole.vocabulary_of_words(tokens)
         self._wordpiece = tf_text.FastWordpieceTokenizer(
-            vocab=list(self.vocabulary.tokens),
+            vocab=tokens,
             unknown_token=UNK,
             no_pretokenization=True,
             # In bytes; the limit in characters is kept by `_piece_ids`.
             max_bytes_per_word=4 * MAX_CHARACTERS_PER_WORD,
             token_out_type=tf.int32,
         )
-        self._ids_of_lines = tf.function(
-            self.ids, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
-        )
-
-    def tokenize(self, texts: list[str]) -> list[list[int]]:
-        """Ids of each text, without [CLS] and [SEP]; one call for many texts is fastest."""
-        return self.ids_of_lines(texts).to_list() if texts else []
-
-    def batch(self, texts, pairs=None, max_seq_length: int = 512) -> dict[str, tf.Tensor]:
-        """What a model reads: `[CLS] text [SEP]`, or with pairs `[CLS] text [SEP] pair [SEP]`.
-
-        Args:
-          texts, pairs: lists of strings or string tensors, [B]; in graph, too.
-          max_seq_length: longer rows are cut to so many tokens, see `framing.frame`.
-
-        Returns:
-          `input_ids`, `input_mask`, `segment_ids`, int32 [B, L] with L of the longest row.
-        """
-        first, second = (
-            None if part is None else self.ids(tf.convert_to_tensor(part, tf.string))
-            for part in (texts, pairs)
-        )
-        return frame(first, second, self.vocabulary, max_seq_length)
-
-    def ids_of_lines(self, texts: list[str | bytes]) -> tf.RaggedTensor:
-        """As `ids`, from Python strings through one traced function: int32 [B, None]."""
-        return self._ids_of_lines(tf.constant(texts, tf.string))
 
     def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """Token ids of each text, in graph.
-
-        Args:
-          text: string [B].
-
-        Returns:
-          int32 [B, None], without [CLS] and [SEP].
-        """
         return self._piece_ids(self._words(text)).merge_dims(1, 2)
+
+    def ids_and_counts(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, dict[str, tf.Tensor]]:
+        words = self._words(text)
+        lengths = tf.strings.length(words.values, unit="UTF8_CHAR")
+        too_long = tf.boolean_mask(lengths, lengths > MAX_CHARACTERS_PER_WORD)
+        counts = {
+            "characters": tf.reduce_sum(tf.cast(lengths, tf.int64)),
+            "long_words": tf.size(too_long, tf.int64),
+            "long_word_characters": tf.reduce_sum(tf.cast(too_long, tf.int64)),
+        }
+        return self._piece_ids(words).merge_dims(1, 2), counts
 
     def ids_with_offsets(
         self, text: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-        """Token ids, with the place in the text of the word that each came from.
-
-        A word here is what lies between white space, with every punctuation mark and Chinese
-        character a word of its own. Many tokens may share one word.
-
-        Args:
-          text: string [B].
-
-        Returns:
-          ids, starts, ends: int32 [B, None] each. Offsets count bytes in `valid_utf8(text)`.
-        """
+        text = valid_utf8(text)
         ids = self._piece_ids(self._words(text))  # [B, words, pieces]
-        starts, ends = word_offsets(valid_utf8(text), self.lower_case, self.strip_accents)
+        starts, ends = word_offsets(text, *self._folding, self._whole_characters(text))
         pieces_end = ids.values.row_splits[1:]
         ids = ids.merge_dims(1, 2)
         word = tf.searchsorted(pieces_end, tf.range(tf.size(ids.values, tf.int64)), side="right")
         return ids, *(ids.with_values(tf.gather(offsets, word)) for offsets in (starts, ends))
 
     def _words(self, text: tf.Tensor) -> tf.RaggedTensor:
-        return tf.strings.split(split_words(text, self.lower_case, self.strip_accents))
+        if self._whole is None:
+            return tf.strings.split(split_words(text, *self._folding))
+        parts, kinds = self._whole.split(valid_utf8(text))
+        words = tf.where(
+            kinds == TEXT,
+            split_words(parts.values, *self._folding),
+            self._whole.words(parts.values, kinds),
+        )
+        return parts.with_values(tf.strings.split(words)).merge_dims(1, 2)
+
+    def _whole_characters(self, text: tf.Tensor) -> tf.Tensor | None:
+        """Which characters are those of a whole token, as `word_offsets` takes it."""
+        if self._whole is None:
+            return None
+        parts, kinds = self._whole.split(text)
+        number = tf.where(kinds == TEXT, 0, tf.range(1, tf.size(kinds) + 1))
+        return tf.repeat(number, tf.strings.length(parts.values, unit="UTF8_CHAR"))
 
     def _piece_ids(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """The ids of each word: string [B, None] to int32 [B, None, None]."""

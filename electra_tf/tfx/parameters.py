@@ -3,7 +3,7 @@
 A component lists its properties as a table of `Property`. `specification` turns the table into
 the PARAMETERS of its ComponentSpec, `checked` checks what its constructor was given, `read` what
 its executor gets. All three know only the types that every orchestrator can carry: str, int, float
-and, as JSON text, a config.
+and, as 1 or 0, a bool and, as JSON text, a config.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from typing import Any
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.component_spec import ExecutionParameter
 
-from electra_tf.checks import one_of
 from electra_tf.config import JsonConfig
+from electra_tf.errors import UserError
 
 _TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
@@ -27,9 +27,10 @@ class Property:
     """One exec property.
 
     Attributes:
-        kind: str, int, float, or a subclass of JsonConfig with `validate`, whose JSON it holds.
+        kind: str, int, float, bool, or a subclass of JsonConfig with `validate`, whose JSON it
+            holds.
         description: what it does, one sentence.
-        check: called as check(name, value) on a known value; raises ValueError if it is impossible.
+        check: called as check(name, value) on a known value; raises UserError if it is impossible.
         optional: None, or leaving it out, is allowed.
     """
 
@@ -43,16 +44,23 @@ class Property:
         """Whether it holds the JSON of a config."""
         return issubclass(self.kind, JsonConfig)
 
+    @property
+    def carried(self) -> type:
+        """The type in which orchestrators carry it."""
+        return str if self.is_config else int if self.kind is bool else self.kind
+
 
 def specification(properties: Mapping[str, Property]) -> dict[str, ExecutionParameter]:
     """The PARAMETERS of a ComponentSpec."""
-    return {name: ExecutionParameter(type=str if item.is_config else item.kind,
-                                     optional=item.optional)
-            for name, item in properties.items()}
+    return {
+        name: ExecutionParameter(type=item.carried, optional=item.optional)
+        for name, item in properties.items()
+    }
 
 
-def runtime_parameter(name: str, default: str | int | float,
-                      description: str = "") -> RuntimeParameter:
+def runtime_parameter(
+    name: str, default: str | int | float, description: str = ""
+) -> RuntimeParameter:
     """An input of the compiled pipeline, in place of a value: set anew for every run of it.
 
     Args:
@@ -60,13 +68,29 @@ def runtime_parameter(name: str, default: str | int | float,
         default: its value in a run that does not set it; its type is the parameter's.
         description: for whoever reads the pipeline.
     """
-    return RuntimeParameter(name, ptype=type(default), default=default,
-                            description=description or None)
+    return RuntimeParameter(
+        name, ptype=type(default), default=default, description=description or None
+    )
 
 
-def truth(name: str, value: int) -> None:
-    """The check of a property that is true or false: TFX carries no bool, so 1 or 0."""
-    one_of(name, str(value), ("0", "1"))
+def field_of(kind: Callable[[], Any], field: str) -> Callable[[str, Any], None]:
+    """The check of a property that stands in place of a config's field: what the field may be.
+
+    Args:
+        kind: the config's class.
+        field: such as train.num_steps.
+    """
+
+    def check(name, value):
+        config = kind()
+        section, _, last = field.rpartition(".")
+        setattr(getattr(config, section) if section else config, last, value)
+        try:
+            config.validate()
+        except UserError as error:
+            raise UserError(str(error).replace(f"config.{field}", name)) from error
+
+    return check
 
 
 def checked(component: str, properties: Mapping[str, Property], values: Mapping[str, Any]) -> dict:
@@ -82,17 +106,21 @@ def checked(component: str, properties: Mapping[str, Property], values: Mapping[
         The arguments of its ComponentSpec: configs as JSON text, without what is None.
 
     Raises:
-        ValueError: "COMPONENT: what must be. Received: value".
+        UserError: "COMPONENT: what must be. Received: value".
     """
     try:
-        return {name: _to_specification(name, properties[name], value)
-                for name, value in _complete(properties, values).items() if value is not None}
-    except ValueError as error:
-        raise ValueError(f"{component}: {error}") from error
+        return {
+            name: _to_specification(name, properties[name], value)
+            for name, value in _complete(properties, values).items()
+            if value is not None
+        }
+    except UserError as error:
+        raise UserError(f"{component}: {error}") from error
 
 
-def read(properties: Mapping[str, Property], exec_properties: Mapping[str, Any]
-         ) -> types.SimpleNamespace:
+def read(
+    properties: Mapping[str, Property], exec_properties: Mapping[str, Any]
+) -> types.SimpleNamespace:
     """Checks what an executor gets.
 
     Returns:
@@ -100,70 +128,91 @@ def read(properties: Mapping[str, Property], exec_properties: Mapping[str, Any]
         None for what was not given.
 
     Raises:
-        ValueError: "what must be. Received: value". The runner adds the component's name.
+        UserError: "what must be. Received: value". The runner adds the component's name.
     """
     values = _complete(properties, exec_properties)
-    return types.SimpleNamespace(**{
-        name: None if value is None else _value(name, properties[name], value)
-        for name, value in values.items()})
+    return types.SimpleNamespace(
+        **{
+            name: None if value is None else _value(name, properties[name], value)
+            for name, value in values.items()
+        }
+    )
 
 
 def _complete(properties, values):
     unknown = sorted(set(values) - set(properties))
     if unknown:
-        raise ValueError(f"Exec properties must be among {', '.join(properties)}. "
-                         f"Received: {', '.join(unknown)}")
+        raise UserError(
+            f"Exec properties must be among {', '.join(properties)}. Received: {', '.join(unknown)}"
+        )
     complete = {name: values.get(name) for name in properties}
     for name, value in complete.items():
         if value is None and not properties[name].optional:
-            raise ValueError(f"{name} must be given. Received: nothing")
+            raise UserError(f"{name} must be given. Received: nothing")
     return complete
 
 
 def _to_specification(name, item, value):
     if isinstance(value, RuntimeParameter):
-        if value.ptype is not item.kind:
-            raise ValueError(f"{name} must be {_type_name(item.kind)}. Received: the runtime "
-                             f"parameter {value.name}, {_type_name(value.ptype)}")
+        if value.ptype is not item.carried or item.is_config:
+            raise UserError(
+                f"{name} must be {_type_name(item.kind)}. Received: the runtime "
+                f"parameter {value.name}, {_type_name(value.ptype)}"
+            )
         if value.default is not None:
             _value(name, item, value.default)
         return value
+    if item.kind is bool:
+        return int(_typed(name, bool, value))
     if not item.is_config:
         return _value(name, item, value)
     text = value.to_json() if isinstance(value, JsonConfig) else value
-    return _value(name, item, text).to_json()
+    return _config_of(name, item, text).to_json()
 
 
 def _value(name, item, value):
     """The value in its own type, after all checks."""
     if item.is_config:
-        value = _config(name, item.kind, value)
-    else:
-        value = _typed(name, item.kind, value)
+        return _config_of(name, item, value)
+    value = _typed(name, item.carried, value)
+    if item.kind is bool:
+        if value not in (0, 1):
+            raise UserError(f"{name} must be 1 or 0, for true or false. Received: {value}")
+        return bool(value)
     if item.check is not None:
         item.check(name, value)
     return value
 
 
+def _config_of(name, item, text) -> JsonConfig:
+    config = _config(name, item.kind, text)
+    if item.check is not None:
+        item.check(name, config)
+    return config
+
+
 def _config(name, kind, text):
     try:
-        fields = json.loads(_typed(name, str, text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{name} must be the JSON of a {kind.__name__}. Received: "
-                         f"{text[:80]!r} ({error})") from error
+        fields = json.loads(str(_typed(name, str, text)))
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{name} must be the JSON of a {kind.__name__}. Received: {text[:80]!r} ({error})"
+        ) from error
     _check_fields(name, kind, fields)
     return kind.from_json(text).validate()
 
 
 def _check_fields(name, kind, values):
-    """Raises ValueError for a field that the dataclass lacks and for a value of another type."""
+    """Raises UserError for a field that the dataclass lacks and for a value of another type."""
     if not isinstance(values, dict):
-        raise ValueError(f"{name} must be a JSON object. Received: {values!r}")
+        raise UserError(f"{name} must be a JSON object. Received: {values!r}")
     known = {field.name: field.type for field in dataclasses.fields(kind)}
     for key, value in values.items():
         if key not in known:
-            raise ValueError(f"{name} must have only the fields {', '.join(known)}. "
-                             f"Received: {name}.{key}={value!r}")
+            raise UserError(
+                f"{name} must have only the fields {', '.join(known)}. "
+                f"Received: {name}.{key}={value!r}"
+            )
         if dataclasses.is_dataclass(known[key]):
             _check_fields(f"{name}.{key}", known[key], value)
         else:
@@ -179,5 +228,5 @@ def _typed(name, kind, value):
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind or (kind is float and math.isnan(value)):
-        raise ValueError(f"{name} must be {_type_name(kind)}. Received: {value!r}")
+        raise UserError(f"{name} must be {_type_name(kind)}. Received: {value!r}")
     return value

@@ -12,17 +12,18 @@ from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from electra_tf.tfx.task_examples import LABEL
+from electra_tf.tfx.components.task_examples import LABEL
 
 MODULE = __name__  # for `Evaluator(module_path=…)`
 SIGNATURE = "classify"
 
 
-def eval_config(labels: Sequence[str], min_accuracy: float = 0.0, min_change: float = 0.0
-                ) -> config_pb2.EvalConfig:
+def eval_config(
+    labels: Sequence[str], min_accuracy: float = 0.0, min_change: float = 0.0
+) -> config_pb2.EvalConfig:
     """The configuration of an Evaluator for a classification task.
 
-    Metrics have the names of `electra_tf.tasks.sentence_metrics` where they are the same:
+    Metrics have the names of `electra_tf.tasks.sentence.metrics` where they are the same:
 
     | metric        | what it is                                                     | for         |
     | ------------- | -------------------------------------------------------------- | ----------- |
@@ -57,13 +58,18 @@ def eval_config(labels: Sequence[str], min_accuracy: float = 0.0, min_change: fl
     if len(labels) == 2:
         second = config_pb2.MetricsSpec()
         second.binarize.class_ids.values.append(1)
-        for kind, name in (("MatthewsCorrelationCoefficient", "matthews"), ("F1Score", "f1"),
-                           ("AUC", "auc")):
+        for kind, name in (
+            ("MatthewsCorrelationCoefficient", "matthews"),
+            ("F1Score", "f1"),
+            ("AUC", "auc"),
+        ):
             _add(second, kind, name)
         specs.append(second)
     return config_pb2.EvalConfig(
         model_specs=[config_pb2.ModelSpec(signature_name=SIGNATURE, label_key=LABEL)],
-        slicing_specs=[config_pb2.SlicingSpec()], metrics_specs=specs)
+        slicing_specs=[config_pb2.SlicingSpec()],
+        metrics_specs=specs,
+    )
 
 
 def custom_eval_shared_model(**arguments: Any):
@@ -76,8 +82,11 @@ def custom_eval_shared_model(**arguments: Any):
 
     shared = tfma.default_eval_shared_model(**arguments)
     loader = shared.model_loader
-    return shared._replace(model_loader=tfma.ModelLoader(
-        functools.partial(_construct, loader.construct_fn), loader.tags))
+    return shared._replace(
+        model_loader=tfma.ModelLoader(
+            functools.partial(_construct, loader.construct_fn), loader.tags
+        )
+    )
 
 
 def overall_metrics(evaluation: str) -> dict[str, float]:
@@ -88,10 +97,14 @@ def overall_metrics(evaluation: str) -> dict[str, float]:
     """
     import tensorflow_model_analysis as tfma
 
-    (_, outputs), = tfma.load_eval_result(evaluation).slicing_metrics
-    return {name: float(value["doubleValue"]) for by_class in outputs.values()
-            for metrics in by_class.values() for name, value in metrics.items()
-            if "doubleValue" in value}
+    ((_, outputs),) = tfma.load_eval_result(evaluation).slicing_metrics
+    return {
+        name: float(value["doubleValue"])
+        for by_class in outputs.values()
+        for metrics in by_class.values()
+        for name, value in metrics.items()
+        if "doubleValue" in value
+    }
 
 
 def _construct(construct: Callable[[], Any]):

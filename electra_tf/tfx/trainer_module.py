@@ -22,18 +22,20 @@ from typing import Any
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from electra_tf.config import Config, JsonConfig
-from electra_tf.finetune_config import FinetuneConfig
+from electra_tf.config import Config
+from electra_tf.config.finetuning import FinetuneConfig
+from electra_tf.config.json_config import is_finetuning
+from electra_tf.errors import UserError
 from electra_tf.tfx import parameters
-from electra_tf.tfx.exporter import export
-from electra_tf.tfx.parameters import Property
-from electra_tf.tfx.task_examples import FILES
-from electra_tf.tfx.working_directory import (
+from electra_tf.tfx.components.exporter import export
+from electra_tf.tfx.components.task_examples import FILES
+from electra_tf.tfx.components.working_directory import (
     local_path,
     publish,
     what_is_trained,
     working_directory,
 )
+from electra_tf.tfx.parameters import Property
 
 RUN_FN = f"{__name__}.run_fn"
 
@@ -46,21 +48,23 @@ def run_fn(fn_args: FnArgs) -> None:
             config.train.num_steps), custom_config, base_model, model_run_dir, serving_model_dir.
 
     Raises:
-        ValueError: an impossible config or data.
+        UserError: an impossible config or data.
     """
     given = _read(fn_args.custom_config or {})
     config, data_dir = given.config, _data_dir(fn_args.train_files)
-    is_finetuning = isinstance(config, FinetuneConfig)
-    if not is_finetuning:
+    finetunes = isinstance(config, FinetuneConfig)
+    if not finetunes:
         config.train.num_steps = fn_args.train_steps or config.train.num_steps
     elif fn_args.train_steps:
-        raise ValueError("train_args.num_steps must be 0 in fine-tuning, whose length is "
-                         f"config.train.num_epochs. Received: {fn_args.train_steps}")
+        raise UserError(
+            "train_args.num_steps must be 0 in fine-tuning, whose length is "
+            f"config.train.num_epochs. Received: {fn_args.train_steps}"
+        )
     start = given.init_from or config.init_from
     if not start and fn_args.base_model:
         start = os.path.dirname(local_path(fn_args.base_model))  # Trainer adds Format-Serving
     identity = {"config": what_is_trained(config), "data": data_dir, "start": start}
-    config.data.dir = os.path.join(data_dir, FILES) if is_finetuning else data_dir
+    config.data.dir = os.path.join(data_dir, FILES) if finetunes else data_dir
     config.init_from = start
     model_run = local_path(fn_args.model_run_dir)
     with working_directory("Trainer", model_run, identity) as workdir:
@@ -73,32 +77,40 @@ def _read(custom_config: Mapping[str, Any]):
     """The config, of either kind, and init_from."""
     text = custom_config.get("config")
     if not isinstance(text, str):
-        raise ValueError('custom_config["config"] must be the JSON of a Config or a '
-                         f"FinetuneConfig. Received: {text!r}")
+        raise UserError(
+            'custom_config["config"] must be the JSON of a Config or a '
+            f"FinetuneConfig. Received: {text!r}"
+        )
     try:
-        kind = FinetuneConfig if "task" in json.loads(text) else Config
-    except json.JSONDecodeError:
-        kind = Config  # and `read` says what is wrong
-    return parameters.read({
-        "config": Property(kind, "The experiment, without its data."),
-        "init_from": Property(str, "Model directory to start from.", optional=True),
-    }, custom_config)
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None  # `read` says what is wrong
+    kind = FinetuneConfig if isinstance(fields, dict) and is_finetuning(fields) else Config
+    return parameters.read(
+        {
+            "config": Property(kind, "The experiment, without its data."),
+            "init_from": Property(str, "Model directory to start from.", optional=True),
+        },
+        custom_config,
+    )
 
 
 def _data_dir(patterns: list[str]) -> str:
     """The uri of the Examples, from `URI/Split-train/*`."""
     if len(patterns) != 1:
-        raise ValueError("Examples must be one artifact with one training split. "
-                         f"Received: {', '.join(patterns)}")
+        raise UserError(
+            "Examples must be one artifact with one training split. "
+            f"Received: {', '.join(patterns)}"
+        )
     return local_path(os.path.dirname(os.path.dirname(patterns[0])))
 
 
-def _train(config: JsonConfig, workdir: str) -> None:
+def _train(config: Config | FinetuneConfig, workdir: str) -> None:
     if isinstance(config, FinetuneConfig):
-        from electra_tf.finetuning import finetune  # TensorFlow: not to build a pipeline
+        from electra_tf.runs.finetuning import finetune  # TensorFlow: not to build a pipeline
 
         finetune(config, workdir)
     else:
-        from electra_tf.pretraining import pretrain
+        from electra_tf.runs.pretraining import pretrain
 
         pretrain(config, workdir)

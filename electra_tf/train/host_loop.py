@@ -1,5 +1,7 @@
 """Many steps in one call of TensorFlow, and their counts summed."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -10,32 +12,38 @@ class HostLoop:
     """Runs a step repeatedly inside one graph, so that Python does not pace the device.
 
     Args:
-        one: maps a batch of all replicas to {"counts": {name: float32}, "ok": bool,
-            "gradient_norm": float32}.
+        step: maps a batch of all replicas to (counts, report): float32 tensors by name, to be
+            summed over the steps, and scalars by name, of which the last step's are returned.
+        goes_on: maps a step's report to a bool scalar, False to end the call with that step;
+            without it all steps run.
     """
 
-    def __init__(self, one):
-        self._one = tf.function(one)
-        self._many = tf.function(self._loop)
+    def __init__(self, step: Callable, goes_on: Callable | None = None):
+        self._step = tf.function(step)
+        self._goes_on = goes_on
+        self._steps = tf.function(self._loop)
 
-    def __call__(self, iterator, number: int) -> dict:
-        """Runs `number` steps on the iterator's batches; fewer when one is not ok.
+    def __call__(self, iterator, number: int) -> tuple[dict, dict]:
+        """Runs `number` steps on the iterator's batches, or fewer if one is not to go on.
 
         Returns:
-            As `one`: counts summed over the steps, the others of the last step.
+            (counts summed over the steps, report of the last step).
         """
-        return self._many(iterator, tf.constant(number, tf.int32))
+        return self._steps(iterator, tf.constant(number, tf.int32))
 
     def _loop(self, iterator, number):
         # This traces the step; the loop below reuses the trace.
-        outputs = self._one.get_concrete_function(iterator.element_spec).structured_outputs
-        counts = {name: tf.zeros(spec.shape) for name, spec in outputs["counts"].items()}
-        ok, norm, done = True, 0.0, 0
-        while ok and done < number:
-            outputs = self._one(next(iterator))
-            counts = {name: counts[name] + value for name, value in outputs["counts"].items()}
-            ok, norm, done = outputs["ok"], outputs["gradient_norm"], done + 1
-        return {"counts": counts, "ok": ok, "gradient_norm": norm}
+        outputs = self._step.get_concrete_function(iterator.element_spec).structured_outputs
+        counts, report = tf.nest.map_structure(
+            lambda spec: tf.zeros(spec.shape, spec.dtype), outputs
+        )
+        going, done = True, 0
+        while going and done < number:
+            new_counts, report = self._step(next(iterator))
+            counts = {name: counts[name] + value for name, value in new_counts.items()}
+            going = True if self._goes_on is None else self._goes_on(report)
+            done += 1
+        return counts, report
 
 
 class Sums:

@@ -7,6 +7,9 @@ import time
 
 import tensorflow as tf
 
+from electra_tf.errors import room_for
+from electra_tf.files import write_text
+
 
 class MetricsLog:
     """Writes metrics of a run; on resume, forgets what came after the checkpoint.
@@ -20,7 +23,7 @@ class MetricsLog:
     def __init__(self, workdir: str, step: int, enabled: bool = True):
         self._enabled, self._step, self._boards = enabled, step, {}
         self._tensorboard = os.path.join(workdir, "tensorboard")
-        path = os.path.join(workdir, "metrics.jsonl")
+        self._path = path = os.path.join(workdir, "metrics.jsonl")
         self._former = {(line["step"], line["split"]) for line in read(path)}
         if enabled:
             _cut(path, step)
@@ -34,18 +37,21 @@ class MetricsLog:
         """Appends one line; non-finite numbers become null, as JSON has none."""
         if not self._enabled:
             return
-        self._file.write(json.dumps({"step": step, "split": split, **json_safe(metrics)}) + "\n")
-        self._file.flush()
-        if split not in self._boards:
-            self._boards[split] = _Board(os.path.join(self._tensorboard, split), self._step)
-        self._boards[split].write(step, metrics)
+        line = json.dumps({"step": step, "split": split, **json_safe(metrics)}) + "\n"
+        with room_for(self._path):
+            self._file.write(line)
+            self._file.flush()
+            if split not in self._boards:
+                self._boards[split] = _Board(os.path.join(self._tensorboard, split), self._step)
+            self._boards[split].write(step, metrics)
 
     def close(self) -> None:
         """Closes the files."""
         if self._enabled:
-            self._file.close()
-            for board in self._boards.values():
-                board.close()
+            with room_for(self._path):
+                self._file.close()
+                for board in self._boards.values():
+                    board.close()
 
 
 class _Board:
@@ -60,14 +66,17 @@ class _Board:
         os.makedirs(directory, exist_ok=True)
         now = time.time()
         self._writer = tf.io.TFRecordWriter(
-            os.path.join(directory, f"events.out.tfevents.{now:017.6f}.electra_tf"))
+            os.path.join(directory, f"events.out.tfevents.{now:017.6f}.electra_tf")
+        )
         session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
         self._add(wall_time=now, file_version="brain.Event:2")
         self._add(wall_time=now, step=step + 1, session_log=session)
 
     def write(self, step, metrics):
-        values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-                  for name, value in metrics.items()]
+        values = [
+            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+            for name, value in metrics.items()
+        ]
         self._add(wall_time=time.time(), step=step, summary=tf.compat.v1.Summary(value=values))
         self._writer.flush()
 
@@ -98,8 +107,5 @@ def _cut(path: str, step: int) -> None:
     """Drops lines of later steps, replacing the file in one move."""
     if not os.path.exists(path):
         return
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        for line in read(path):
-            if line["step"] <= step:
-                file.write(json.dumps(line) + "\n")
-    os.replace(path + ".tmp", path)
+    kept = [json.dumps(line) + "\n" for line in read(path) if line["step"] <= step]
+    write_text(path, "".join(kept))

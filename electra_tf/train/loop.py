@@ -2,23 +2,28 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from electra_tf.config import OptimizerConfig, TrainConfig
+from electra_tf.errors import NotFiniteError, UserError, lack_of_room
+from electra_tf.files import new_file
+from electra_tf.objectives.phases import Timeline
 from electra_tf.train.checkpoint import Checkpoints
 from electra_tf.train.evaluation import Evaluator
 from electra_tf.train.host_loop import CALL_SECONDS, HostLoop, Sums
 from electra_tf.train.log import MetricsLog
-from electra_tf.train.optimizer import build_optimizer
+from electra_tf.train.optimizers import build_network_optimizers
 from electra_tf.train.peak import matmul_peak
 from electra_tf.train.progress import Clock, Progress, brief
 from electra_tf.train.signals import Interrupted, StopSignals
 from electra_tf.train.state import TrainState
 from electra_tf.train.step import TrainStep
 from electra_tf.train.strategy import Runtime
+from electra_tf.train.task import EvaluatedTask, Task
 
 
 class Trainer:
@@ -28,45 +33,62 @@ class Trainer:
         model: the task's model, with the present weights.
 
     Args:
-        task: see `tasks/pretraining.py` for what a task gives.
+        task: what is learnt; an EvaluatedTask if settings.eval_steps asks for evaluation.
         settings: length and rhythm.
-        optimizer: of the weights.
+        optimizers: settings by beginning of the paths of the weights, the longest one decides;
+            `{"": config}` for one optimizer of all weights.
         workdir: receives checkpoints/, metrics.jsonl, tensorboard/, all of it in `run`.
         runtime: devices.
         initialize: called with the TrainState when there is no checkpoint yet, to start from
             other values than the fresh ones; such a run is evaluated before its first step.
 
     Raises:
-        ValueError: the batch cannot be split evenly over devices and micro-batches.
+        UserError: the batch cannot be split evenly over devices and micro-batches.
     """
 
-    def __init__(self, task, settings: TrainConfig, optimizer: OptimizerConfig, workdir: str,
-                 runtime: Runtime, initialize: Callable[[TrainState], None] | None = None):
+    def __init__(
+        self,
+        task: Task,
+        settings: TrainConfig,
+        optimizers: Mapping[str, OptimizerConfig],
+        workdir: str,
+        runtime: Runtime,
+        initialize: Callable[[TrainState], None] | None = None,
+    ):
         if settings.batch_size % (runtime.num_replicas * settings.accumulation_steps):
-            raise ValueError(
+            raise UserError(
                 f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
                 f"{runtime.num_replicas} x {settings.accumulation_steps}. "
-                f"Received: {settings.batch_size}")
+                f"Received: {settings.batch_size}"
+            )
         self._task, self._settings = task, settings
         self._workdir, self._runtime = workdir, runtime
-        self._optimizer = build_optimizer(optimizer, settings.num_steps, task.num_layers())
+        objective = task.objective
+        self._optimizers = build_network_optimizers(
+            optimizers, settings.num_steps, objective.num_layers()
+        )
         with runtime.strategy.scope():
-            self.model = model = task.new_model(settings.seed, runtime.precision)
-            self._state = TrainState(model, self._optimizer, runtime.precision)
-        self._checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), self._state,
-                                        settings.keep_checkpoints, runtime.is_chief)
+            self.model = model = objective.new_model(settings.seed, runtime.precision)
+            self._state = TrainState(model, self._optimizers, runtime.precision)
+        self._checkpoints = Checkpoints(
+            os.path.join(workdir, "checkpoints"),
+            self._state,
+            settings.keep_checkpoints,
+            runtime.is_chief,
+        )
         self._initialize, self._step = initialize, 0
-        self._run_steps = HostLoop(TrainStep(task, model, self._optimizer, self._state, runtime,
-                                             settings, optimizer.clip_norm))
+        self._timeline, self._phase = Timeline(objective.phases()), None
         if settings.eval_steps:
-            self._evaluate = Evaluator(task, task.eval_counts, model, runtime, settings.seed)
-        self._progress = Progress(settings.num_steps, enabled=runtime.is_chief)
+            evaluated = cast(EvaluatedTask, task)
+            counts_of = evaluated.objective.eval_counts
+            self._evaluate = Evaluator(evaluated, counts_of, model, runtime, settings.seed)
+        self._progress = Progress(settings.num_steps, objective.headline, enabled=runtime.is_chief)
 
     def run(self) -> int:
         """Trains; returns the step reached.
 
         Raises:
-            FloatingPointError: a loss or gradient was not finite; names step and saved batch.
+            NotFiniteError: a loss or gradient was not finite; names step and saved batch.
             Interrupted: a signal asked the run to stop; the same command continues it.
         """
         from_elsewhere = self._start()
@@ -83,8 +105,9 @@ class Trainer:
                 self._progress.message(f"{verb} at step {self._step} of {end}: {self._runtime}.")
                 self._train()
             else:
-                self._progress.message(f"Nothing to train: the run is at step {self._step} of "
-                                       f"{end}.")
+                self._progress.message(
+                    f"Nothing to train: the run is at step {self._step} of {end}."
+                )
             self._checkpoints.wait()
         finally:
             self._stop.restore()
@@ -103,23 +126,28 @@ class Trainer:
     def _train(self):
         settings = self._settings
         tokens = settings.batch_size * self._task.seq_length
-        peak = matmul_peak(self._runtime.precision) * self._runtime.num_replicas
+        runtime = self._runtime
+        peak = matmul_peak(runtime.precision, tf.function, runtime.device == "GPU")
+        peak *= runtime.num_replicas
         flops = tokens * self._task.flops_per_token
         # The trainer keeps the iterator: to free it takes seconds, which a process that ends saves.
         self._iterator, clock, counts = iter(self._batches()), Clock(), Sums()
-        self._progress.doing("tracing the step (about a minute) …")
         while self._step < settings.num_steps:
+            if self._enter_phase():
+                clock = Clock()  # to trace the step is no part of its speed
+                self._progress.doing("tracing the step (about a minute) …")
             number = min(clock.steps_in(CALL_SECONDS), self._next_event() - self._step)
             number = self._runtime.least(number)
             with clock.timing(number):
-                outputs = self._run_steps(self._iterator, number)
-                self._check(outputs)
+                new_counts, report = self._call(number)
+                self._check(report)
             self._step += number
-            counts.add(outputs["counts"])
+            counts.add(new_counts)
             if self._due(settings.log_steps):
                 seconds = clock.take()
-                metrics = self._log_metrics("train", self._task.metrics(counts.take()),
-                                            tokens / seconds)
+                metrics = self._log_metrics(
+                    "train", self._task.objective.metrics(counts.take()), tokens / seconds
+                )
                 self._progress.report(self._step, metrics, seconds, flops / seconds / peak)
             if self._due(settings.checkpoint_steps):
                 self._checkpoints.save()
@@ -128,8 +156,48 @@ class Trainer:
             if self._step < settings.num_steps:
                 self._stop_if_asked()
 
+    def _call(self, number):
+        """Runs some steps; raises UserError if they do not fit into the device's memory."""
+        try:
+            return self._run_steps(self._iterator, number)
+        except tf.errors.ResourceExhaustedError as error:
+            if lack_of_room(error):
+                raise
+            raise UserError(
+                "The model and a batch must fit into the memory of the device. Received: "
+                f"config.train.batch_size {self._settings.batch_size}; take a smaller one, or "
+                f"more config.train.accumulation_steps ({error.message.splitlines()[0]:.200})"
+            ) from error
+
+    def _enter_phase(self):
+        """Makes the step of the present phase; sets weights where the phase begins now.
+
+        Returns:
+            Whether the phase is another than before.
+        """
+        phase, begin, self._phase_end = self._timeline.at(self._step)
+        if phase is self._phase:
+            return False
+        self._phase = phase
+        self._run_steps = HostLoop(
+            TrainStep(
+                self._task.objective,
+                self.model,
+                self._optimizers,
+                self._state,
+                self._runtime,
+                self._settings,
+                self._step,
+            ),
+            goes_on=lambda report: report["ok"],
+        )
+        if self._step == begin:  # a run that stops right here has saved what was before
+            self._state.copy(phase)
+        return True
+
     def _evaluate_held_out(self):
         """Evaluates and logs."""
+
         def between_calls(share):
             self._progress.update(f"evaluating, {share:.0%}")
             self._stop_if_asked()
@@ -140,8 +208,11 @@ class Trainer:
         self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
 
     def _log_metrics(self, split, metrics, tokens_per_second):
-        metrics = {**metrics, "tokens_per_second": tokens_per_second,
-                   "learning_rate": float(self._optimizer.learning_rate(self._step))}
+        metrics = {
+            **metrics,
+            "tokens_per_second": tokens_per_second,
+            **self._optimizers.learning_rates(self._step),
+        }
         self._log.write(self._step, split, metrics)
         return metrics
 
@@ -150,8 +221,10 @@ class Trainer:
         if stop:
             self._checkpoints.save()
             self._checkpoints.wait()
-            self._progress.message(f"Stopped by {signal.Signals(stop).name} at step "
-                                   f"{self._step}, saved. The same command continues.")
+            self._progress.message(
+                f"Stopped by {signal.Signals(stop).name} at step "
+                f"{self._step}, saved. The same command continues."
+            )
             raise Interrupted(stop)
 
     def _batches(self):
@@ -164,7 +237,8 @@ class Trainer:
             batches = self._task.train_batches(self._step, (first, first + of_worker), rows)
             # Several workers would prepare for its end, with batches of unknown size.
             return batches.apply(
-                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+                tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+            )
 
         return self._runtime.strategy.distribute_datasets_from_function(of_pipeline)
 
@@ -172,8 +246,11 @@ class Trainer:
         """The next step at which a call must end."""
         settings = self._settings
         periods = (settings.log_steps, settings.checkpoint_steps, settings.eval_steps)
-        return min(settings.num_steps, *((self._step // period + 1) * period
-                                         for period in periods if period))
+        return min(
+            self._phase_end or settings.num_steps,
+            settings.num_steps,
+            *((self._step // period + 1) * period for period in periods if period),
+        )
 
     def _evaluates_now(self):
         return self._step and self._settings.eval_steps and self._due(self._settings.eval_steps)
@@ -181,16 +258,17 @@ class Trainer:
     def _due(self, period):
         return self._step % period == 0 or self._step == self._settings.num_steps
 
-    def _check(self, outputs):
-        """Raises FloatingPointError after keeping the batch, if the last step was not finite."""
-        if bool(outputs["ok"]):
+    def _check(self, report):
+        """Raises NotFiniteError after keeping the batch, if the last step was not finite."""
+        if bool(report["ok"]):
             return
         failed = int(self._state.step.numpy())
         path = os.path.join(self._workdir, f"nonfinite_step_{failed}.npz")
         if self._runtime.is_chief:
-            np.savez(path, **self._task.train_batch(failed))
-        raise FloatingPointError(
+            with new_file(path) as temporary:
+                np.savez(temporary, **self._task.train_batch(failed))
+        raise NotFiniteError(
             f"Loss and gradient must be finite. Received: gradient norm "
-            f"{float(outputs['gradient_norm'])} at step {failed}; nothing was updated, the batch "
-            f"is in {path}. Try a lower learning rate, a longer warm-up or another precision.")
-
+            f"{float(report['gradient_norm'])} at step {failed}; nothing was updated, the batch "
+            f"is in {path}. Try a lower learning rate, a longer warm-up or another precision."
+        )

@@ -5,11 +5,7 @@ import datetime
 import os
 import sys
 import time
-
-# Parts of the line by importance, the last being the first to go in a narrow terminal.
-_IMPORTANCE = ("step", "loss", "tokens/s", "ETA", "disc_auc", "masked_lm_accuracy", "of peak",
-               "masked_lm_loss", "disc_loss")
-_LOSSES = ("loss", "masked_lm_loss", "masked_lm_accuracy", "disc_loss", "disc_auc")
+from collections.abc import Sequence
 
 
 class Progress:
@@ -17,27 +13,44 @@ class Progress:
 
     Args:
         num_steps: where the run ends.
+        headline: the `Metric`s to show beside the loss, in their order.
         stream: where to print.
         enabled: False for workers other than the chief.
     """
 
-    def __init__(self, num_steps: int, stream=sys.stderr, enabled: bool = True):
+    def __init__(
+        self,
+        num_steps: int,
+        headline: Sequence = (),
+        stream=sys.stderr,
+        enabled: bool = True,
+    ):
         self._num_steps, self._stream, self._enabled = num_steps, stream, enabled
+        self._names = ["loss", *(metric.name for metric in headline)]
+        # Parts of the line by importance, the last being the first to go in a narrow terminal.
+        losses = [metric.name for metric in headline if metric.is_loss]
+        shares = [name for name in reversed(self._names[1:]) if name not in losses]
+        self._importance = ["step", "loss", "tokens/s", "ETA", *shares, "of peak", *losses]
         self._live = stream.isatty()
         self._width = 0
 
-    def report(self, step: int, metrics: dict[str, float], seconds_per_step: float,
-               peak_share: float | None) -> None:
+    def report(
+        self,
+        step: int,
+        metrics: dict[str, float],
+        seconds_per_step: float,
+        peak_share: float | None,
+    ) -> None:
         """Shows step, losses, speed, share of the device's peak and time left."""
         left = datetime.timedelta(seconds=round((self._num_steps - step) * seconds_per_step))
         parts = {"step": f"step {step}/{self._num_steps}"}
-        parts |= {name: f"{name} {metrics[name]:.3f}" for name in _LOSSES if name in metrics}
+        parts |= {name: f"{name} {metrics[name]:.3f}" for name in self._names if name in metrics}
         parts["tokens/s"] = f"{_short(metrics['tokens_per_second'])} tokens/s"
         if peak_share is not None:
             parts["of peak"] = f"{peak_share:.0%} of peak"
         parts["ETA"] = f"ETA {left}"
         if self._live:
-            for name in reversed(_IMPORTANCE):
+            for name in reversed(self._importance):
                 if len("  ".join(parts.values())) < self._columns():
                     break
                 parts.pop(name, None)
@@ -45,7 +58,7 @@ class Progress:
 
     def doing(self, text: str) -> None:
         """Shows what takes a while; the next line takes its place."""
-        self._show(text[:self._columns() - 1] if self._live else text)
+        self._show(text[: self._columns() - 1] if self._live else text)
 
     def update(self, text: str) -> None:
         """As `doing`, but only in a terminal: for what changes often."""

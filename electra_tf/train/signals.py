@@ -23,8 +23,10 @@ class StopSignals:
     def __init__(self, runtime: Runtime):
         self._received = 0
         self._runtime = runtime
-        self._previous = {number: signal.signal(number, self._remember)
-                          for number in (signal.SIGTERM, signal.SIGINT)}
+        self._previous = {
+            number: signal.signal(number, self._remember)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
 
     def agreed(self) -> int:
         """The signal that any worker has received, or 0."""

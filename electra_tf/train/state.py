@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from electra_tf.train.optimizer import Optimizer
+from electra_tf.objectives.phases import Phase
+from electra_tf.train.optimizers import NetworkOptimizers
 
 
 class TrainState:
@@ -12,33 +13,42 @@ class TrainState:
     Attributes:
         step: int64 scalar, updates completed.
         weights: trained variables by path.
-        slots: optimizer accumulators by path, in the order of the optimizer's `slots`.
+        slots: optimizer accumulators by path and name.
         loss_scale, good_steps: dynamic loss scale of mixed_float16 and the steps since it last
             changed; 1 and 0 in other precisions.
     """
 
-    def __init__(self, model: keras.Model, optimizer: Optimizer, precision: str):
+    def __init__(self, model: keras.Model, optimizers: NetworkOptimizers, precision: str):
         self.weights = {variable.path: variable.value for variable in model.trainable_variables}
-        self.slots = {path: [_zeros(weight.shape, f"{path}/{slot}") for slot in optimizer.slots]
-                      for path, weight in self.weights.items()}
-        self.slot_names = optimizer.slots
+        self.slots = {
+            path: {
+                name: tf.Variable(slot.new(), trainable=False, name=f"{path}/{name}")
+                for name, slot in optimizers.slots(path, tuple(weight.shape)).items()
+            }
+            for path, weight in self.weights.items()
+        }
         self.step = _scalar(0, tf.int64, "step")
-        scale = 2.0 ** 15 if precision == "mixed_float16" else 1.0
+        scale = 2.0**15 if precision == "mixed_float16" else 1.0
         self.loss_scale = _scalar(scale, tf.float32, "loss_scale")
         self.good_steps = _scalar(0, tf.int64, "good_steps")
+
+    def copy(self, phase: Phase) -> None:
+        """Sets the weights that a phase begins with."""
+        sources = {path: phase.source(path) for path in self.weights}
+        values = {path: self.weights[source].numpy() for path, source in sources.items() if source}
+        for path, value in values.items():
+            self.weights[path].assign(value)
 
     def variables(self) -> dict[str, tf.Variable]:
         """Every variable by its name in the checkpoint."""
         named = {f"weights/{path}": weight for path, weight in self.weights.items()}
         for path, slots in self.slots.items():
-            for name, slot in zip(self.slot_names, slots, strict=True):
-                named[f"slots/{path}/{name}"] = slot
-        return named | {"step": self.step, "loss_scale": self.loss_scale,
-                        "good_steps": self.good_steps}
-
-
-def _zeros(shape, name):
-    return tf.Variable(tf.zeros(shape), trainable=False, name=name)
+            named |= {f"slots/{path}/{name}": slot for name, slot in slots.items()}
+        return named | {
+            "step": self.step,
+            "loss_scale": self.loss_scale,
+            "good_steps": self.good_steps,
+        }
 
 
 def _scalar(value, dtype, name):

@@ -1,56 +1,93 @@
 """One training step over all replicas.
 
 Everything random is drawn from (seed, step, row of the global batch); what comes back are
-additive counts. Losses are divided once, by weights summed over replicas and micro-batches.
+additive counts. Losses are divided once, by loss weights summed over replicas and micro-batches.
 """
 
+import functools
+
+import keras
 import tensorflow as tf
 
-from electra_tf.models.randomness import BatchRandom, DropoutRandom
-from electra_tf.train import optimizer as optimization
-from electra_tf.train.optimizer import Optimizer
+from electra_tf.config import TrainConfig
+from electra_tf.models import blocks
+from electra_tf.models.randomness import Draws, Dropout
+from electra_tf.objectives.phases import Timeline
+from electra_tf.train.optimizers import NetworkOptimizers, global_norm
 from electra_tf.train.state import TrainState
 from electra_tf.train.strategy import Runtime
+from electra_tf.train.task import TrainedObjective
 
 SCALE_WINDOW = 2000  # finite steps after which the float16 loss scale is doubled
+
+_compile = functools.partial(tf.function, jit_compile=True, autograph=False)
+
+
+def _part_of_the_program(block):
+    return block
 
 
 class TrainStep:
     """forward and backward -> all-reduce -> clip and update, on each replica.
 
     With one replica and XLA the whole step is one program; with several, what lies between
-    the reductions is compiled.
+    the reductions is compiled. Or only blocks are, and the update: see `Runtime`.
 
     Args:
-        task: gives `prepare`, `weights`, `loss_sums` and `terms`.
-        model: the task's model; its weights are in `state`.
-        optimizer: maps gradients to new weights.
+        objective: what is learnt.
+        model: the objective's; its weights are in `state`.
+        optimizers: map gradients to new weights.
         state: variables that the step changes.
         runtime: strategy, XLA.
         train: TrainConfig; batch_size, accumulation_steps, seed.
-        clip_norm: largest global norm of the gradient; 0 for none.
+        first_step: a step of the phase whose steps these are.
     """
 
-    def __init__(self, task, model, optimizer: Optimizer, state: TrainState, runtime: Runtime,
-                 train, clip_norm: float):
-        self._task, self._model, self._optimizer = task, model, optimizer
+    def __init__(
+        self,
+        objective: TrainedObjective,
+        model: keras.Model,
+        optimizers: NetworkOptimizers,
+        state: TrainState,
+        runtime: Runtime,
+        train: TrainConfig,
+        first_step: int = 0,
+    ):
+        self._objective, self._model, self._optimizers = objective, model, optimizers
         self._state, self._runtime, self._train = state, runtime, train
-        self._clip_norm = clip_norm
+        timeline = Timeline(objective.phases())
+        phase = timeline.at(first_step)[0]
+        self._factors = {
+            term: factor
+            for term, factor in objective.terms.items()
+            if phase.terms is None or term in phase.terms
+        }
+        self._trained = {
+            path: weight for path, weight in state.weights.items() if phase.is_trained(path)
+        }
+        self._slots = {path: state.slots[path] for path in self._trained}
+        self._idle = {path: timeline.idle_steps(path, first_step) for path in self._trained}
         self._rows = train.batch_size // runtime.num_replicas
         compiled = tf.function(jit_compile=True) if runtime.xla else lambda function: function
+        self._updated = functools.partial(optimizers.apply, idle_steps=self._idle)
+        self._norm = global_norm
+        self._compiler = _part_of_the_program if runtime.xla else None
+        if runtime.compiles_blocks:
+            self._compiler = _compile
+            self._updated, self._norm = _compile(self._updated), _compile(self._norm)
         several = runtime.num_replicas > 1
         self._part = compiled if several else lambda function: function
-        self._replica_step = (self._step if several else compiled(self._step))
+        self._replica_step = self._step if several else compiled(self._step)
 
-    def __call__(self, batch) -> dict:
+    def __call__(self, batch) -> tuple[dict, dict]:
         """Runs one step; call inside a tf.function.
 
         Args:
             batch: per-replica int32 features [batch_size / replicas, L].
 
         Returns:
-            `counts` (summed over replicas), `ok` bool (False: not finite, nothing was updated),
-            `gradient_norm` float32.
+            (counts summed over replicas, report), as a `HostLoop` takes them; the report has `ok`
+            bool (False: not finite, nothing was updated) and `gradient_norm` float32.
         """
         outputs = self._runtime.strategy.run(self._replica_step, args=(batch,))
         return tf.nest.map_structure(self._first, outputs)
@@ -59,72 +96,77 @@ class TrainStep:
         local = Local(self._runtime)
         step = tf.cast(local(self._state.step), tf.int32)
         first_row = local.replica * self._rows
-        random = BatchRandom(self._train.seed, step, self._train.batch_size, first_row)
+        draws = Draws(self._train.seed, step, self._train.batch_size, first_row)
 
-        batch, weights = self._part(self._prepare)(batch, random)
-        weights = self._sum(weights, local)
-        gradients, sums, counts = self._part(self._gradients)(batch, weights, step, local)
+        batch, loss_weights = self._part(self._prepare)(batch, draws)
+        loss_weights = self._sum(loss_weights, local)
+        gradients, sums, counts = self._part(self._gradients)(batch, loss_weights, step, local)
         gradients, sums, counts = self._sum((gradients, sums, counts), local)
-        loss = tf.add_n([self._task.terms[term] * sums[term] / weights[term] for term in sums])
+        loss = tf.add_n(
+            [factor * sums[term] / loss_weights[term] for term, factor in self._factors.items()]
+        )
         ok, norm = self._part(self._update)(gradients, loss, step, local)
-        return {"counts": counts, "ok": ok, "gradient_norm": norm}
+        return counts, {"ok": ok, "gradient_norm": norm}
 
     def _sum(self, values, local):
+        """Sums over replicas; apart, so that a measurement can leave it out."""
         return local.sum(values)
 
-    def _prepare(self, batch, random):
-        batch = self._task.prepare(batch, random)
-        return batch, self._task.weights(batch)
+    def _prepare(self, batch, draws):
+        batch = self._objective.prepare(batch, draws)
+        return batch, self._objective.loss_weights(batch)
 
-    def _gradients(self, batch, weights, step, local):
+    def _gradients(self, batch, loss_weights, step, local):
         """Gradients of the global loss, summed over this replica's micro-batches."""
         micro_rows = self._rows // self._train.accumulation_steps
-        variables = [local(variable) for variable in self._state.weights.values()]
+        variables = [local(weight) for weight in self._trained.values()]
         scale = local(self._state.loss_scale)
 
         def micro_batch(index):
             first = index * micro_rows
-            rows = {name: tf.slice(value, [first, 0], [micro_rows, -1])
-                    for name, value in batch.items()}
+            rows = {
+                name: tf.slice(value, [first, 0], [micro_rows, -1]) for name, value in batch.items()
+            }
             first_row = local.replica * self._rows + first
-            random = BatchRandom(self._train.seed, step, self._train.batch_size, first_row)
-            # The first row tells the micro-batches of all replicas apart.
-            rng = DropoutRandom(self._train.seed, step, offset=first_row)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                sums, counts = self._task.loss_sums(self._model, rows, random, rng)
-                loss = tf.add_n([self._task.terms[term] / weights[term] * sums[term]
-                                 for term in sums])
-                loss *= scale
-            gradients = tape.gradient(loss, variables)
+            draws = Draws(self._train.seed, step, self._train.batch_size, first_row)
+            dropout = Dropout(self._train.seed, step, first_row, micro_rows)
+            with blocks.compiled_by(self._compiler):
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(variables)
+                    sums, counts = self._objective.loss_sums(self._model, rows, draws, dropout)
+                    loss = tf.add_n(
+                        [
+                            factor / loss_weights[term] * sums[term]
+                            for term, factor in self._factors.items()
+                        ]
+                    )
+                    loss *= scale
+                gradients = tape.gradient(loss, variables)
             return [tf.convert_to_tensor(gradient) for gradient in gradients], sums, counts
 
         total = micro_batch(0)
         if self._train.accumulation_steps > 1:
-            for index in tf.range(1, self._train.accumulation_steps):
+            # One after the other: left to itself TensorFlow runs up to ten of them at once.
+            with tf.control_dependencies(tf.nest.flatten(total)):
+                first = tf.constant(1)
+            for index in tf.range(first, self._train.accumulation_steps):
+                tf.autograph.experimental.set_loop_options(parallel_iterations=1)
                 total = tf.nest.map_structure(tf.add, total, micro_batch(index))
         return total
 
     def _update(self, gradients, loss, step, local):
         """Changes weights and slots, unless the gradient is not finite."""
         scale = local(self._state.loss_scale)
-        norm = optimization.global_norm(gradients) / scale
+        norm = self._norm(gradients) / scale
         finite = tf.math.is_finite(norm)
 
         def apply():
-            rate = self._optimizer.learning_rate(step + 1)
-            clipped = optimization.clip_by_global_norm(
-                [gradient / scale for gradient in gradients] if local.scales else gradients,
-                self._clip_norm, norm)
-            for (path, weight), gradient in zip(self._state.weights.items(), clipped,
-                                                strict=True):
-                weight, slots = local(weight), [local(slot) for slot in self._state.slots[path]]
-                value, new_slots = self._optimizer.update(
-                    path, tf.convert_to_tensor(weight), gradient,
-                    tuple(tf.convert_to_tensor(slot) for slot in slots), step, rate)
-                weight.assign(value)
-                for slot, new in zip(slots, new_slots, strict=True):
-                    slot.assign(new)
+            variables = tf.nest.map_structure(local, (self._trained, self._slots))
+            weights, slots = tf.nest.map_structure(tf.convert_to_tensor, variables)
+            unscaled = [gradient / scale for gradient in gradients] if local.scales else gradients
+            named = dict(zip(self._trained, unscaled, strict=True))
+            new = self._updated(weights, named, slots, step, norm)
+            tf.nest.map_structure(lambda variable, value: variable.assign(value), variables, new)
             return True
 
         ok = tf.math.is_finite(loss)

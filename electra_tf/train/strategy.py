@@ -1,12 +1,21 @@
 """Devices: which `tf.distribute` strategy, which precision, compiled or not."""
 
+import contextlib
 import dataclasses
 import functools
+import json
 import os
 
 import tensorflow as tf
 
+from electra_tf import keras_backend
 from electra_tf.config import RuntimeConfig
+from electra_tf.errors import UserError
+from electra_tf.train import precision, processor
+from electra_tf.train.peak import quick_rate
+
+# Steps from which on compiling blocks on a CPU, some seconds of it, is repaid.
+LONG_TRAINING = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +24,9 @@ class Runtime:
 
     Attributes:
         strategy: where variables live and replicas run.
-        xla: whether the step is compiled.
+        xla: whether the step is compiled as a whole.
+        compiles_blocks: whether of it only the element-wise blocks are, see `models/blocks.py`, and
+            the update.
         precision: Keras dtype policy of the models.
         device: "CPU", "GPU" or "TPU".
     """
@@ -24,6 +35,7 @@ class Runtime:
     xla: bool
     precision: str
     device: str
+    compiles_blocks: bool = False
 
     @property
     def num_replicas(self) -> int:
@@ -40,8 +52,16 @@ class Runtime:
 
     def __str__(self):
         plural = "s" if self.num_replicas > 1 else ""
-        return (f"{self.num_replicas} replica{plural} on {self.device}, {self.precision}, "
-                f"XLA {'on' if self.xla else 'off'}")
+        details = f" ({processor.describe()})" if self.device == "CPU" else ""
+        return (
+            f"{self.num_replicas} replica{plural} on {self.device}{details}, {self.precision}, "
+            f"XLA {self.compiled}"
+        )
+
+    @property
+    def compiled(self) -> str:
+        """What XLA compiles, in words."""
+        return "on" if self.xla else "in blocks" if self.compiles_blocks else "off"
 
     def least(self, number: int) -> int:
         """The smallest of all workers' numbers; every worker must ask at the same point."""
@@ -63,35 +83,71 @@ class Runtime:
 
 
 def share_gpus() -> None:
-    """Has TensorFlow take memory of GPUs as it needs it; before anything else touches them."""
+    """Has TensorFlow take memory of GPUs as it needs it, unless this process uses them already."""
     for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def start(config: RuntimeConfig, seed: int) -> Runtime:
+def start(
+    config: RuntimeConfig, seed: int, former: RuntimeConfig | None = None, num_steps: int = 0
+) -> Runtime:
     """Sets up the devices. Must run before anything else touches TensorFlow's devices.
 
+    Args:
+        config: its precision, where that is auto, becomes what auto stands for here.
+        seed: of TensorFlow's own random numbers.
+        former: of the run that is continued, which decides what auto stands for.
+        num_steps: of a training whose batches have one shape: compiled blocks are for one.
+
     Raises:
-        ValueError: the strategy asks for what this machine or environment does not have.
+        UserError: the strategy asks for what this machine or environment does not have.
     """
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise ValueError("Training runs on Keras's TensorFlow backend: unset KERAS_BACKEND. "
-                         f"Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}")
+    keras_backend.require()
     tf.random.set_seed(seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     if config.num_virtual_devices:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * config.num_virtual_devices)
+            cpu, [tf.config.LogicalDeviceConfiguration()] * config.num_virtual_devices
+        )
     share_gpus()
     strategy = _strategy(config)
     if isinstance(strategy, tf.distribute.TPUStrategy):
-        device = "TPU"
+        kind = "TPU"
     else:
-        device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    xla = device != "CPU" if config.xla == "auto" else config.xla == "true"
-    return Runtime(strategy, xla, config.precision, device)
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    xla = kind != "CPU" if config.xla == "auto" else config.xla == "true"
+    if former is not None and config.precision == precision.AUTO:
+        config.precision = former.precision
+    device = _device(kind)
+    runtime = Runtime(
+        strategy,
+        xla,
+        precision.resolve(config.precision, device),
+        kind,
+        compiles_blocks=config.xla == "blocks"
+        or (config.xla == "auto" and not xla and num_steps >= LONG_TRAINING),
+    )
+    if config.precision == precision.AUTO:  # all workers the same
+        rank = runtime.least(precision.CHOICES.index(runtime.precision))
+        runtime = dataclasses.replace(runtime, precision=precision.CHOICES[rank])
+        config.precision = runtime.precision
+    rate = functools.partial(quick_rate, compiled=tf.function, on_gpu=kind == "GPU")
+    precision.warn_if_emulated(runtime.precision, device, rate)
+    return runtime
+
+
+def _device(kind: str) -> precision.Device:
+    gpus = tf.config.list_physical_devices("GPU") if kind == "GPU" else []
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return precision.Device(
+        kind,
+        min((each.get("compute_capability", (0, 0)) for each in details), default=(0, 0)),
+        # TensorFlow's other matrix products widen bfloat16 first.
+        precision.cpu_features() if processor.uses_onednn() else (),
+    )
 
 
 def _strategy(config: RuntimeConfig) -> tf.distribute.Strategy:
@@ -106,18 +162,47 @@ def _strategy(config: RuntimeConfig) -> tf.distribute.Strategy:
         else:
             name = "mirrored" if max(len(gpus), cpus) > 1 else "one_device"
     if name == "tpu":
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=config.tpu)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        return tf.distribute.TPUStrategy(resolver)
+        return _tpu_strategy(config.tpu)
     if name == "multi_worker":
         if "TF_CONFIG" not in os.environ:
-            raise ValueError("config.runtime.strategy=multi_worker needs the environment variable "
-                             "TF_CONFIG with the cluster and this process's task. "
-                             "Received: no TF_CONFIG")
+            raise UserError(
+                "config.runtime.strategy=multi_worker needs the environment variable "
+                "TF_CONFIG with the cluster and this process's task. "
+                "Received: no TF_CONFIG"
+            )
+        _check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "mirrored":
         if cpus:
             return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(cpus)])
         return tf.distribute.MirroredStrategy()
     return tf.distribute.OneDeviceStrategy("GPU:0" if gpus and not cpus else "CPU:0")
+
+
+def _check_cluster(text: str) -> None:
+    """Raises UserError unless TF_CONFIG is as TensorFlow reads it."""
+    try:
+        given = json.loads(text)
+        if given.get("cluster"):
+            task = given["task"]
+            given["cluster"][task["type"]][int(task["index"])]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            "The environment variable TF_CONFIG must be JSON with a cluster and this process's "
+            f"task in it. Received: {text:.200}"
+        ) from error
+
+
+def _tpu_strategy(name: str) -> tf.distribute.Strategy:
+    rule = (
+        "config.runtime.strategy=tpu needs config.runtime.tpu, the name or address of a TPU that "
+        "can be reached (local on a TPU's own machine)"
+    )
+    try:
+        # Without a name it looks into the environment.
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name or None)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, ImportError, OSError, tf.errors.OpError) as error:
+        raise UserError(f"{rule}. Received: {name or 'nothing'} ({error})") from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,7 +1,18 @@
 """What the tests of whole runs share."""
 
+import os
+
 import pytest
 import tiny_runs
+
+
+@pytest.fixture(scope="session")
+def interop_python() -> str:
+    """Python of the environment that has transformers and no TensorFlow."""
+    path = os.environ.get("ELECTRA_TF_INTEROP_PYTHON")
+    if not path:
+        pytest.skip("ELECTRA_TF_INTEROP_PYTHON is not set: run `make test-slow`")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 
+from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.conversion.huggingface_finetuned import FinetunedModel
-from electra_tf.finetune_config import FinetuneConfig
 from electra_tf.models.finetuned import Finetuned
+from electra_tf.saved import model_directory
 from electra_tf.tasks import registry
-from electra_tf.train import model_directory
+from electra_tf.text.vocabulary import Vocabulary
 
 
 def write_finetuned(directory, vocab_file, **task) -> str:
@@ -18,11 +19,17 @@ def write_finetuned(directory, vocab_file, **task) -> str:
         vocab_file: one token per line.
         **task: fields of config.task.
     """
-    tokens = tuple(vocab_file.read_text(encoding="utf-8").splitlines())
+    vocabulary = Vocabulary.from_file(vocab_file)
     config = FinetuneConfig()
-    for name, value in {"vocab_size": len(tokens), "hidden_size": 32, "num_layers": 2,
-                        "num_heads": 2, "intermediate_size": 64, "embedding_size": 16,
-                        "max_positions": 32}.items():
+    for name, value in {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "embedding_size": 16,
+        "max_positions": 32,
+    }.items():
         setattr(config.model, name, value)
     for name, value in ({"max_seq_length": 24} | task).items():
         setattr(config.task, name, value)
@@ -30,8 +37,9 @@ def write_finetuned(directory, vocab_file, **task) -> str:
         model = Finetuned(config.model, registry.task_of_model(config).new_head)
     random = np.random.default_rng(1)
     weights = {variable.path: _values(variable, random) for variable in model.trainable_variables}
-    model_directory.write(FinetunedModel(config, weights, tokens).check("the test"),
-                          str(directory))
+    model_directory.write(
+        FinetunedModel(config, weights, vocabulary).check("the test"), str(directory)
+    )
     return str(directory)
 
 

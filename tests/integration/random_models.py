@@ -6,37 +6,52 @@ import pathlib
 import numpy as np
 
 from electra_tf.config import Config
-from electra_tf.models.electra import variable_shapes
+from electra_tf.objectives import build_objective
+from electra_tf.saved.model_directory import Pretrained
 from electra_tf.text.vocabulary import Vocabulary
-from electra_tf.train.model_directory import Pretrained
 
 # A generator's size for each way to share: other than the original's rules would make it, too.
 GENERATORS = {
-    "embeddings": {"hidden_fraction": 0.5, "layer_fraction": 2 / 3, "num_heads": 2,
-                   "intermediate_size": 56},
+    "embeddings": {
+        "hidden_fraction": 0.5,
+        "layer_fraction": 2 / 3,
+        "num_heads": 2,
+        "intermediate_size": 56,
+    },
     "token_embeddings": {"hidden_fraction": 1.0, "num_heads": 6},
     "none": {"hidden_fraction": 1 / 3, "layer_fraction": 1 / 3, "embedding_size": 20},
     "all": {"hidden_fraction": 1.0, "num_heads": 3},
 }
 
 
-def random_electra(vocab_file: pathlib.Path, sharing: str, objective: str = "electra",
-                   parts: tuple[str, ...] = ("generator_head/", "discriminator_head/")
-                   ) -> Pretrained:
+def random_electra(
+    vocab_file: pathlib.Path,
+    sharing: str,
+    objective: str = "electra",
+    parts: tuple[str, ...] = ("generator_head/", "discriminator_head/"),
+) -> Pretrained:
     """A model of unequal sizes, whose token table is longer than its vocabulary."""
-    tokens = Vocabulary.from_file(vocab_file).tokens
+    vocabulary = Vocabulary.from_file(vocab_file)
     config = Config()
     config.objective.name = objective
     config.model = dataclasses.replace(
-        config.model, vocab_size=len(tokens) + 7, hidden_size=48, num_layers=3, num_heads=3,
-        intermediate_size=80, embedding_size=32, max_positions=40, layer_norm_epsilon=1e-3,
-        sharing=sharing)
+        config.model,
+        vocab_size=len(vocabulary) + 7,
+        hidden_size=48,
+        num_layers=3,
+        num_heads=3,
+        intermediate_size=80,
+        embedding_size=32,
+        max_positions=40,
+        layer_norm_epsilon=1e-3,
+        sharing=sharing,
+    )
     if objective == "electra":
         config.generator = dataclasses.replace(config.generator, **GENERATORS[sharing])
     random = np.random.default_rng(len(sharing))
-    weights = {path: _values(path, shape, random)
-               for path, shape in variable_shapes(config, parts).items()}
-    return Pretrained(config, weights, tokens).check("the test")
+    shapes = build_objective(config).variable_shapes(parts)
+    weights = {path: _values(path, shape, random) for path, shape in shapes.items()}
+    return Pretrained(config, weights, vocabulary).check("the test")
 
 
 def _values(path, shape, random):
@@ -56,4 +71,4 @@ def assert_same(one: Pretrained, other: Pretrained) -> None:
     assert one.config.objective.name == other.config.objective.name
     if any(path.startswith("generator_head/") for path in one.weights):
         assert one.config.generator_model() == other.config.generator_model()
-    assert one.tokens == other.tokens
+    assert one.vocabulary.tokens == other.vocabulary.tokens

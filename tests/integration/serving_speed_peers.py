@@ -42,9 +42,15 @@ def export(model, path):
     axes = {name: {0: "batch", 1: "length"} for name in (*INPUTS, "logits")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing, and of the exporter's age
-        torch.onnx.export(Logits(model).eval(), (example, example, torch.zeros_like(example)), path,
-                          dynamo=False, input_names=list(INPUTS), output_names=["logits"],
-                          dynamic_axes=axes)
+        torch.onnx.export(
+            Logits(model).eval(),
+            (example, example, torch.zeros_like(example)),
+            path,
+            dynamo=False,
+            input_names=list(INPUTS),
+            output_names=["logits"],
+            dynamic_axes=axes,
+        )
 
 
 def main(directory, threads, onnx_file):
@@ -53,8 +59,12 @@ def main(directory, threads, onnx_file):
     torch.set_num_threads(int(threads))
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     assert tokenizer.is_fast
-    models = {name: transformers.ElectraForPreTraining.from_pretrained(
-        directory, attn_implementation=name).eval() for name in ATTENTION}
+    models = {
+        name: transformers.ElectraForPreTraining.from_pretrained(
+            directory, attn_implementation=name
+        ).eval()
+        for name in ATTENTION
+    }
     export(models["eager"], onnx_file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(threads)
@@ -63,8 +73,9 @@ def main(directory, threads, onnx_file):
     session = onnxruntime.InferenceSession(onnx_file, options, ["CPUExecutionProvider"])
 
     def tokenize(texts, kind):
-        return tokenizer(texts, padding=True, truncation=True, max_length=LONGEST,
-                         return_tensors=kind)
+        return tokenizer(
+            texts, padding=True, truncation=True, max_length=LONGEST, return_tensors=kind
+        )
 
     def run(side, texts, clock):
         if side == "onnx":
@@ -75,8 +86,17 @@ def main(directory, threads, onnx_file):
         with torch.inference_mode():
             return models[side](**tokenize(texts, "pt")).logits.numpy(), start
 
-    print(json.dumps({"versions": {module.__name__: module.__version__ for module in (
-        torch, transformers, onnxruntime)}}), flush=True)
+    print(
+        json.dumps(
+            {
+                "versions": {
+                    module.__name__: module.__version__
+                    for module in (torch, transformers, onnxruntime)
+                }
+            }
+        ),
+        flush=True,
+    )
     for line in sys.stdin:
         request = json.loads(line)
         clock = getattr(time, request["clock"])
@@ -84,8 +104,9 @@ def main(directory, threads, onnx_file):
         answer = {"seconds": clock() - start}
         if "save" in request:
             batch = tokenize(request["texts"], "np")
-            np.savez(request["save"], logits=logits, ids=batch["input_ids"],
-                     mask=batch["attention_mask"])
+            np.savez(
+                request["save"], logits=logits, ids=batch["input_ids"], mask=batch["attention_mask"]
+            )
         print(json.dumps(answer), flush=True)
 
 

@@ -36,12 +36,17 @@ from tensorflow_serving.apis import (
 )
 
 DEFAULT = "serving_default"
-HTTP_STATUS = {grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INVALID_ARGUMENT: 400,
-               grpc.StatusCode.FAILED_PRECONDITION: 412}
+HTTP_STATUS = {
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+}
 # The same model under names of trouble: one that never becomes ready, and one that takes long.
 PRETENDED = {"loading": {"state": "LOADING"}, "slow": {"delay": 30}}
-URL = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
-                 r"(?P<verb>:predict|:classify|:regress|/metadata|)")
+URL = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?"
+    r"(?P<verb>:predict|:classify|:regress|/metadata|)"
+)
 
 
 class Refused(Exception):
@@ -71,8 +76,11 @@ class Model:
 
     def check(self, name: str, version: int | None) -> None:
         """Raises `Refused` if this model is not the one that is meant, or not there yet."""
-        if (name not in self._names or version not in (None, self.version)
-                or self._state(name) != "AVAILABLE"):
+        if (
+            name not in self._names
+            or version not in (None, self.version)
+            or self._state(name) != "AVAILABLE"
+        ):
             wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise Refused(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")
         time.sleep(PRETENDED.get(name, {}).get("delay", 0))
@@ -84,8 +92,9 @@ class Model:
         if name not in self._names:
             raise Refused(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
         if version not in (None, self.version):
-            raise Refused(grpc.StatusCode.NOT_FOUND,
-                          f"Could not find version {version} of model {name}")
+            raise Refused(
+                grpc.StatusCode.NOT_FOUND, f"Could not find version {version} of model {name}"
+            )
         response = get_model_status_pb2.GetModelStatusResponse()
         status = response.model_version_status.add(version=self.version, state=self._state(name))
         status.status.SetInParent()
@@ -94,8 +103,12 @@ class Model:
     def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
         return get_model_metadata_pb2.SignatureDefMap(signature_def=self.signatures)
 
-    def signature(self, name: str, code=grpc.StatusCode.FAILED_PRECONDITION,
-                  message='Serving signature key "{}" not found.'):
+    def signature(
+        self,
+        name: str,
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        message='Serving signature key "{}" not found.',
+    ):
         name = name or DEFAULT
         if name not in self.signatures:
             raise Refused(code, message.format(name))
@@ -103,16 +116,24 @@ class Model:
 
     def run(self, signature, inputs: dict) -> dict[str, np.ndarray]:
         """Feeds arrays by the names of a signature's inputs; its outputs by their names."""
-        extra, missing = (",".join(sorted(names)) for names in (
-            inputs.keys() - signature.inputs.keys(), signature.inputs.keys() - inputs.keys()))
+        extra, missing = (
+            ",".join(sorted(names))
+            for names in (
+                inputs.keys() - signature.inputs.keys(),
+                signature.inputs.keys() - inputs.keys(),
+            )
+        )
         if extra or missing:
-            raise _invalid(f"input size does not match signature: {len(inputs)}!="
-                           f"{len(signature.inputs)}. Sent extra: {{{extra}}}. "
-                           f"Missing but required: {{{missing}}}.")
+            raise _invalid(
+                f"input size does not match signature: {len(inputs)}!="
+                f"{len(signature.inputs)}. Sent extra: {{{extra}}}. "
+                f"Missing but required: {{{missing}}}."
+            )
         try:
             return self._session.run(
                 {name: info.name for name, info in signature.outputs.items()},
-                {signature.inputs[name].name: value for name, value in inputs.items()})
+                {signature.inputs[name].name: value for name, value in inputs.items()},
+            )
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             raise _invalid(str(error)) from error
 
@@ -121,10 +142,14 @@ class Model:
         definition = self.signature(signature)
         wanted = f"tensorflow/serving/{method}"
         if definition.method_name != wanted:
-            raise _invalid(f"Expected {method} signature method_name to be {wanted}. "
-                           f"Was: {definition.method_name}")
-        return self.run(definition, {"inputs": np.array(
-            [example.SerializeToString() for example in examples], object)})
+            raise _invalid(
+                f"Expected {method} signature method_name to be {wanted}. "
+                f"Was: {definition.method_name}"
+            )
+        return self.run(
+            definition,
+            {"inputs": np.array([example.SerializeToString() for example in examples], object)},
+        )
 
 
 def _version(spec) -> int | None:
@@ -133,6 +158,7 @@ def _version(spec) -> int | None:
 
 def _answering(method):
     """A method of a service whose refusals become the status of the call."""
+
     def answer(self, request, context):
         try:
             return method(self, request)
@@ -142,8 +168,10 @@ def _answering(method):
     return answer
 
 
-class Services(prediction_service_pb2_grpc.PredictionServiceServicer,
-               model_service_pb2_grpc.ModelServiceServicer):
+class Services(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
     """The gRPC side."""
 
     def __init__(self, model: Model):
@@ -167,8 +195,9 @@ class Services(prediction_service_pb2_grpc.PredictionServiceServicer,
     def Classify(self, request):  # noqa: N802
         self._check(request)
         response = classification_pb2.ClassificationResponse()
-        outputs = self._model.run_examples("classify", request.model_spec.signature_name,
-                                           request.input.example_list.examples)
+        outputs = self._model.run_examples(
+            "classify", request.model_spec.signature_name, request.input.example_list.examples
+        )
         for labels, scores in zip(outputs["classes"], outputs["scores"]):
             row = response.result.classifications.add()
             for label, score in zip(labels, scores):
@@ -180,8 +209,9 @@ class Services(prediction_service_pb2_grpc.PredictionServiceServicer,
     def Regress(self, request):  # noqa: N802
         self._check(request)
         response = regression_pb2.RegressionResponse()
-        outputs = self._model.run_examples("regress", request.model_spec.signature_name,
-                                           request.input.example_list.examples)
+        outputs = self._model.run_examples(
+            "regress", request.model_spec.signature_name, request.input.example_list.examples
+        )
         for value in outputs["outputs"][:, 0]:
             response.result.regressions.add(value=value)
         self._name(response.model_spec, request.model_spec)
@@ -206,20 +236,26 @@ class Services(prediction_service_pb2_grpc.PredictionServiceServicer,
 
 def _array(value, dtype):
     """An array of JSON: nested lists of numbers, strings and {"b64": …}."""
+
     def decoded(part):
         if isinstance(part, list):
             return [decoded(item) for item in part]
         if isinstance(part, dict) and part.keys() == {"b64"}:
             return base64.b64decode(part["b64"])
-        if dtype.as_numpy_dtype is object:
-            if not isinstance(part, str):
-                raise _invalid(f"JSON Value: {json.dumps(part)} is not of expected type: string")
-            return part.encode()
-        return part
+        is_right = (
+            isinstance(part, str)
+            if dtype.as_numpy_dtype is object
+            else type(part) is int and dtype.min <= part <= dtype.max
+            if dtype.is_integer
+            else type(part) in (int, float)
+        )
+        if not is_right:
+            raise _invalid(f"JSON Value: {json.dumps(part)} is not of expected type: {dtype.name}")
+        return part.encode(errors="surrogateescape") if isinstance(part, str) else part
 
     try:
         return np.array(decoded(value), dtype.as_numpy_dtype)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise _invalid(f"JSON Value: {json.dumps(value)} {error}") from error
 
 
@@ -234,23 +270,33 @@ def _plain(value):
 
 def predict(model: Model, body: dict) -> dict:
     """The verb :predict, by rows ("instances") or by columns ("inputs")."""
+    name = body.get("signature_name", "")
+    if not isinstance(name, str):
+        raise _invalid("'signature_name' key must be a string value.")
     if ("instances" in body) == ("inputs" in body):
         raise _invalid("Missing 'inputs' or 'instances' key")
     signature = model.signature(
-        body.get("signature_name", ""), grpc.StatusCode.INVALID_ARGUMENT,
-        'Serving signature name: "{}" not found in signature def')
+        name,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        'Serving signature name: "{}" not found in signature def',
+    )
     dtypes = {name: tf.as_dtype(info.dtype) for name, info in signature.inputs.items()}
     values, by_row = body.get("instances", body.get("inputs")), "instances" in body
-    if by_row and values and isinstance(values[0], dict) and values[0].keys() != {"b64"}:
-        values = {name: [row.get(name) for row in values] for name in values[0]}
+    if by_row and not (isinstance(values, list) and values):
+        raise _invalid("No values in 'instances' array")
+    if by_row and isinstance(values[0], dict) and values[0].keys() != {"b64"}:
+        if any(not isinstance(row, dict) or row.keys() != values[0].keys() for row in values):
+            raise _invalid("Failed to process element of 'instances' list")
+        values = {name: [row[name] for row in values] for name in values[0]}
     elif not isinstance(values, dict) or values.keys() == {"b64"}:
         if len(dtypes) != 1:
             raise _invalid("no named input, and the signature has several")
         values = {next(iter(dtypes)): values}
     for name in values.keys() - dtypes.keys():
         raise _invalid(f"JSON object: does not have named input: {name}")
-    outputs = model.run(signature, {name: _array(value, dtypes[name])
-                                    for name, value in values.items()})
+    outputs = model.run(
+        signature, {name: _array(value, dtypes[name]) for name, value in values.items()}
+    )
     columns = {name: _plain(value) for name, value in outputs.items()}
     if len(columns) == 1:
         (column,) = columns.values()
@@ -264,14 +310,22 @@ def classify_or_regress(model: Model, verb: str, body: dict) -> dict:
     """The verbs :classify and :regress, of text features."""
     examples = []
     for fields in body["examples"]:
-        features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(
-            value=[_array(text, tf.string).item()])) for name, text in fields.items()}
+        features = {
+            name: tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[_array(text, tf.string).item()])
+            )
+            for name, text in fields.items()
+        }
         examples.append(tf.train.Example(features=tf.train.Features(feature=features)))
     outputs = model.run_examples(verb, body.get("signature_name", ""), examples)
     if verb == "regress":
         return {"results": _plain(outputs["outputs"][:, 0])}
-    return {"results": [[list(pair) for pair in zip(_plain(labels), _plain(scores))]
-                        for labels, scores in zip(outputs["classes"], outputs["scores"])]}
+    return {
+        "results": [
+            [list(pair) for pair in zip(_plain(labels), _plain(scores))]
+            for labels, scores in zip(outputs["classes"], outputs["scores"])
+        ]
+    }
 
 
 def rest_answer(model: Model, method: str, path: str, body: bytes) -> dict:
@@ -285,24 +339,30 @@ def rest_answer(model: Model, method: str, path: str, body: bytes) -> dict:
         return _json(model.status(name, version))
     model.check(name, version)
     if verb == "/metadata":
-        return {"model_spec": {"name": name, "signature_name": "", "version": str(model.version)},
-                "metadata": {"signature_def": _json(model.metadata())}}
+        return {
+            "model_spec": {"name": name, "signature_name": "", "version": str(model.version)},
+            "metadata": {"signature_def": _json(model.metadata())},
+        }
     try:
-        parsed = json.loads(body)
-    except ValueError as error:
+        parsed = json.loads(body.decode(errors="surrogateescape"))
+    except (ValueError, RecursionError) as error:
         raise _invalid(f"JSON Parse error: {error}") from error
+    if not isinstance(parsed, dict):
+        raise _invalid("JSON Value: Is not object")
     if verb == ":predict":
         return predict(model, parsed)
     return classify_or_regress(model, verb[1:], parsed)
 
 
 def _json(message) -> dict:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True,
-                                     always_print_fields_with_no_presence=True)
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def rest_server(model: Model, port: int) -> http.server.ThreadingHTTPServer:
     """The REST side."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def _reply(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -333,8 +393,10 @@ def main() -> None:
     model = Model(options.model_name, options.model_base_path)
     rest = rest_server(model, 0)
     threading.Thread(target=rest.serve_forever, daemon=True).start()
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), options=[
-        ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)])
+    server = grpc.server(
+        concurrent.futures.ThreadPoolExecutor(4),
+        options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
+    )
     services = Services(model)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, server)

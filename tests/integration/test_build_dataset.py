@@ -189,7 +189,7 @@ def command(tmp_path_factory):
         output = folder / "out"
         arguments = [f"--input={source}", f"--vocab={vocab}", f"--output_dir={output}", *flags]
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.build_dataset", *arguments],
+            [sys.executable, "-m", "electra_tf", "build_dataset", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -205,6 +205,7 @@ def test_command(command, tiny_vocab_file):
     assert done.returncode == 0, done.stderr
     assert "words/s" in done.stderr
     assert "train" in done.stdout and "examples" in done.stdout
+    assert "0.00% of the tokens are in no example (0 of " in done.stdout
     assert json.loads((output / "dataset.json").read_text())["seq_length"] == 16
 
 

@@ -1,4 +1,4 @@
-"""`python -m electra_tf.convert`: every way between the formats, and what is refused."""
+"""`electra_tf convert`: every way between the formats, and what is refused."""
 
 import sys
 
@@ -8,11 +8,12 @@ import tiny_runs
 
 from electra_tf.config import Config
 from electra_tf.conversion import FORMATS, convert
-from electra_tf.models.electra import new_electra, new_masked_lm
-from electra_tf.train import model_directory
-from electra_tf.train.model_directory import Pretrained
+from electra_tf.objectives import build_objective
+from electra_tf.saved import model_directory
+from electra_tf.saved.model_directory import Pretrained
+from electra_tf.text.vocabulary import Vocabulary
 
-COMMAND = [sys.executable, "-m", "electra_tf.convert"]
+COMMAND = [sys.executable, "-m", "electra_tf", "convert"]
 
 
 def quiet(*args, **kwargs):
@@ -23,25 +24,28 @@ def quiet(*args, **kwargs):
 def models(tmp_path_factory, tiny_vocab_file):
     """Model directories of an Electra and a MaskedLM with random weights."""
     root = tmp_path_factory.mktemp("models")
-    tokens = tuple(tiny_vocab_file.read_text(encoding="utf-8").splitlines())
-    for name, new in (("electra", new_electra), ("mlm", new_masked_lm)):
+    vocabulary = Vocabulary.from_file(tiny_vocab_file)
+    for name in ("electra", "mlm"):
         config = Config()
         config.objective.name = name
         config.data.lower_case = config.data.strip_accents = False
-        config.model.vocab_size, config.model.num_layers = len(tokens) + 3, 2
+        config.model.vocab_size, config.model.num_layers = len(vocabulary) + 3, 2
         config.model.hidden_size, config.model.embedding_size, config.model.num_heads = 48, 24, 3
         config.model.intermediate_size, config.generator.hidden_fraction = 80, 1 / 3
-        weights = {variable.path: np.asarray(variable.value)
-                   for variable in new(config, seed=3).trainable_variables}
-        model_directory.write(Pretrained(config, weights, tokens, step=40), str(root / name))
+        weights = {
+            variable.path: np.asarray(variable.value)
+            for variable in build_objective(config).new_model(seed=3).trainable_variables
+        }
+        model_directory.write(Pretrained(config, weights, vocabulary, step=40), str(root / name))
     return root
 
 
 @pytest.mark.parametrize("name", ["electra", "mlm"])
 def test_around_through_all_formats_is_bitwise_the_same(models, tmp_path, name):
     place, its_format = str(models / name), "electra_tf"
-    for number, other in enumerate(["google", "electra_tf", "huggingface", "google",
-                                    "huggingface", "electra_tf"]):
+    for number, other in enumerate(
+        ["google", "electra_tf", "huggingface", "google", "huggingface", "electra_tf"]
+    ):
         output = str(tmp_path / f"{number}_{other}")
         quiet(place, its_format, output, other)
         place, its_format = output, other
@@ -49,7 +53,7 @@ def test_around_through_all_formats_is_bitwise_the_same(models, tmp_path, name):
     assert after.weights.keys() == before.weights.keys()
     for path, value in before.weights.items():
         np.testing.assert_array_equal(after.weights[path], value, err_msg=path)
-    assert after.tokens == before.tokens
+    assert after.vocabulary.tokens == before.vocabulary.tokens
     if name == "electra":
         assert after.config.generator_model() == before.config.generator_model()
     assert (after.config.model, after.config.data) == (before.config.model, before.config.data)
@@ -69,23 +73,40 @@ def test_the_encoder_of_any_model(models, tmp_path, output_format):
 
 def test_the_command(models, tmp_path):
     output = tmp_path / "out"
-    printed = tiny_runs.run([*COMMAND, f"--input={models / 'electra'}", "--input_format=electra_tf",
-                             f"--output={output}", "--output_format=google"]).stdout
+    printed = tiny_runs.run(
+        [
+            *COMMAND,
+            f"--input={models / 'electra'}",
+            "--input_format=electra_tf",
+            f"--output={output}",
+            "--output_format=google",
+        ]
+    ).stdout
     assert "discriminator and generator; 2 layers, hidden 48, 3 heads" in printed
     assert "step 40" in printed
-    refused = tiny_runs.run([*COMMAND, f"--input={output}", "--input_format=google",
-                             f"--output={output}"], code=1).stderr
-    assert refused.splitlines()[-1] == ("error: The output must be a new or an empty directory. "
-                                        f"Received: {output}")
+    refused = tiny_runs.run(
+        [*COMMAND, f"--input={output}", "--input_format=google", f"--output={output}"], code=1
+    ).stderr
+    assert refused.splitlines()[-1] == (
+        "error: The output must leave the inputs alone. "
+        f"Received: {output}; it is the input {output}"
+    )
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda weights: weights.pop("discriminator_head/logit/bias"),
-     r"1 missing: discriminator_head/logit/bias \[1\]"),
-    (lambda weights: weights.update(more=np.zeros(3, np.float32)), r"1 extra: more \[3\]"),
-    (lambda weights: weights.update({"embeddings/segments": np.zeros((2, 23), np.float32)}),
-     r"1 of another shape: embeddings/segments \[2, 23\] instead of \[2, 24\]"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda weights: weights.pop("discriminator_head/logit/bias"),
+            r"1 missing: discriminator_head/logit/bias \[1\]",
+        ),
+        (lambda weights: weights.update(more=np.zeros(3, np.float32)), r"1 extra: more \[3\]"),
+        (
+            lambda weights: weights.update({"embeddings/segments": np.zeros((2, 23), np.float32)}),
+            r"1 of another shape: embeddings/segments \[2, 23\] instead of \[2, 24\]",
+        ),
+    ],
+)
 def test_tensors_that_do_not_fit_are_listed(models, tmp_path, change, message):
     pretrained = model_directory.read(str(models / "electra"))
     change(pretrained.weights)
@@ -114,9 +135,20 @@ def test_another_vocabulary(models, tmp_path, tiny_vocab_file):
     text = tiny_vocab_file.read_text(encoding="utf-8")
     larger.write_text(text + "uno\ndue\ntre\nquattro\n", encoding="utf-8")
     with pytest.raises(ValueError, match="at most as many tokens as the model"):
-        quiet(str(models / "electra"), "electra_tf", str(tmp_path / "out"), "google",
-              vocab=str(larger))
+        quiet(
+            str(models / "electra"),
+            "electra_tf",
+            str(tmp_path / "out"),
+            "google",
+            vocab=str(larger),
+        )
     larger.write_text(text + "uno\ndue\ntre\n", encoding="utf-8")
-    read = quiet(str(models / "electra"), "electra_tf", str(tmp_path / "out"), "huggingface",
-                 vocab=str(larger), lower_case=True)
-    assert read.tokens[-1] == "tre" and read.config.data.strip_accents
+    read = quiet(
+        str(models / "electra"),
+        "electra_tf",
+        str(tmp_path / "out"),
+        "huggingface",
+        vocab=str(larger),
+        lower_case=True,
+    )
+    assert read.vocabulary.tokens[-1] == "tre" and read.config.data.strip_accents

@@ -10,8 +10,16 @@ import pytest
 
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
-TEXTS = ["", "the model", "Über naïve models, trained on 日本 texts!", "\x00\x07 \t", "(the)",
-         "one two three. " * 30, "a", "[MASK] [SEP] unknownness"]
+TEXTS = [
+    "",
+    "the model",
+    "Über naïve models, trained on 日本 texts!",
+    "\x00\x07 \t",
+    "(the)",
+    "one two three. " * 30,
+    "a",
+    "[MASK] [SEP] unknownness",
+]
 # What a server does: no Keras, nothing of this project.
 READER = """
 import json, sys
@@ -43,19 +51,27 @@ def workdir(tmp_path_factory, tiny_vocab_file):
     import tensorflow as tf
 
     from electra_tf.config import Config, GeneratorConfig, ModelConfig
-    from electra_tf.models.electra import new_electra
+    from electra_tf.objectives import build_objective
 
     directory = tmp_path_factory.mktemp("run")
     vocab = tiny_vocab_file.read_text(encoding="utf-8")
     (directory / "vocab.txt").write_text(vocab, encoding="utf-8")
     config = Config(
-        model=ModelConfig(vocab_size=len(vocab.splitlines()), hidden_size=32, num_layers=2,
-                          num_heads=2, intermediate_size=64, embedding_size=16, max_positions=24,
-                          initializer_range=0.5),
-        generator=GeneratorConfig(hidden_fraction=0.5))
+        model=ModelConfig(
+            vocab_size=len(vocab.splitlines()),
+            hidden_size=32,
+            num_layers=2,
+            num_heads=2,
+            intermediate_size=64,
+            embedding_size=16,
+            max_positions=24,
+            initializer_range=0.5,
+        ),
+        generator=GeneratorConfig(hidden_fraction=0.5),
+    )
     config.validate()
     (directory / "config.json").write_text(config.to_json())
-    model = new_electra(config, seed=1)
+    model = build_objective(config).new_model(seed=1)
     weights = {f"weights/{variable.path}": variable.value for variable in model.trainable_variables}
     checkpoint = tf.train.Checkpoint(variables=weights | {"step": tf.Variable(7, dtype=tf.int64)})
     tf.train.CheckpointManager(checkpoint, str(directory / "checkpoints"), 1).save(7)
@@ -67,8 +83,9 @@ def serving(workdir):
     from electra_tf.serving.bundle import export_run
 
     directory = workdir / "serving"
-    assert export_run(str(workdir), str(directory), include_generator=True,
-                      command="as a test does") == str(directory / "1")
+    assert export_run(
+        str(workdir), str(directory), include_generator=True, command="as a test does"
+    ) == str(directory / "1")
     return directory
 
 
@@ -77,8 +94,19 @@ def answers(serving, tmp_path_factory):
     """Outputs by name of both signatures for TEXTS, from a process of its own."""
     folder = tmp_path_factory.mktemp("answers")
     (folder / "texts.json").write_text(json.dumps(TEXTS))
-    subprocess.run([sys.executable, "-c", READER, serving / "1", folder / "texts.json",
-                    folder / "answers.npz"], check=True, cwd=folder, timeout=TIME_LIMIT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            READER,
+            serving / "1",
+            folder / "texts.json",
+            folder / "answers.npz",
+        ],
+        check=True,
+        cwd=folder,
+        timeout=TIME_LIMIT,
+    )
     with np.load(folder / "answers.npz", allow_pickle=True) as arrays:
         return dict(arrays)
 
@@ -90,23 +118,39 @@ def test_probabilities_are_the_keras_models(workdir, answers):
     vocabulary, longest = model.tokenizer.vocabulary, model.config.model.max_positions
     seen = []
     for row, ids in enumerate(model.tokenizer.tokenize(TEXTS)):
-        ids = [vocabulary.cls_id, *ids[:longest - 2], vocabulary.sep_id]
+        ids = [vocabulary.cls_id, *ids[: longest - 2], vocabulary.sep_id]
         one = np.array([ids], np.int32)
-        logits = np.asarray(model({"input_ids": one, "input_mask": np.ones_like(one),
-                                   "segment_ids": np.zeros_like(one)}))[0]
+        logits = np.asarray(
+            model(
+                {
+                    "input_ids": one,
+                    "input_mask": np.ones_like(one),
+                    "segment_ids": np.zeros_like(one),
+                }
+            )
+        )[0]
         length = len(ids)
         assert answers["token_ids"][row, :length].tolist() == ids
         assert answers["mask"][row].tolist() == [1] * length + [0] * (
-            answers["mask"].shape[1] - length)
+            answers["mask"].shape[1] - length
+        )
         expected = 1 / (1 + np.exp(-logits))
-        np.testing.assert_allclose(answers["replaced_probability"][row, :length], expected,
-                                   atol=1e-5)
+        np.testing.assert_allclose(
+            answers["replaced_probability"][row, :length], expected, atol=1e-5
+        )
         np.testing.assert_allclose(answers["logits"][row, :length], logits, atol=1e-4)
-        hidden = np.asarray(model.discriminator({
-            "input_ids": one, "input_mask": np.ones_like(one),
-            "segment_ids": np.zeros_like(one)}))[0]
-        np.testing.assert_allclose(answers["encode/sequence_output"][row, :length], hidden,
-                                   atol=1e-4)
+        hidden = np.asarray(
+            model.discriminator(
+                {
+                    "input_ids": one,
+                    "input_mask": np.ones_like(one),
+                    "segment_ids": np.zeros_like(one),
+                }
+            )
+        )[0]
+        np.testing.assert_allclose(
+            answers["encode/sequence_output"][row, :length], hidden, atol=1e-4
+        )
         np.testing.assert_allclose(answers["encode/pooled_output"][row], hidden[0], atol=1e-4)
         assert not answers["replaced_probability"][row, length:].any()
         seen.extend(expected)
@@ -118,14 +162,25 @@ def test_tokens_and_offsets_name_words_of_the_text(answers):
     row = 2
     text = TEXTS[row].encode()
     words, tokens = [], []
-    for token, start, end in zip(answers["tokens"][row], answers["start_offset"][row],
-                                 answers["end_offset"][row]):
+    for token, start, end in zip(
+        answers["tokens"][row], answers["start_offset"][row], answers["end_offset"][row]
+    ):
         tokens.append(token.decode())
         if end and (start, end) not in words:
             words.append((start, end))
     assert tokens[0] == "[CLS]" and tokens[answers["mask"][row].sum() - 1] == "[SEP]"
     assert [text[start:end].decode() for start, end in words] == [
-        "Über", "naïve", "models", ",", "trained", "on", "日", "本", "texts", "!"]
+        "Über",
+        "naïve",
+        "models",
+        ",",
+        "trained",
+        "on",
+        "日",
+        "本",
+        "texts",
+        "!",
+    ]
     outside = (answers["mask"] == 0) | np.isin(answers["tokens"], [b"[CLS]", b"[SEP]"])
     assert not answers["start_offset"][outside].any() and not answers["end_offset"][outside].any()
 
@@ -152,15 +207,26 @@ def test_model_card_says_what_was_exported(workdir, serving):
     assert card["config"] == json.loads((workdir / "config.json").read_text())
     assert (card["step"], card["max_seq_length"], card["precision"]) == (7, 24, "float32")
     assert card["export_command"] == "as a test does" and card["metrics"] is None
-    assert set(card["signatures"]) == {"serving_default", "detect_replaced", "detect_replaced_ids",
-                                       "encode", "fill_mask"}
+    assert set(card["signatures"]) == {
+        "serving_default",
+        "detect_replaced",
+        "detect_replaced_ids",
+        "encode",
+        "fill_mask",
+    }
     assert card["signatures"]["fill_mask"]["outputs"]["tokens"] == {
-        "dtype": "string", "shape": [None, None, 5]}
+        "dtype": "string",
+        "shape": [None, None, 5],
+    }
     assert card["signatures"]["encode"] == {
-        "method": "predict", "inputs": {"text": {"dtype": "string", "shape": [None]}},
-        "outputs": {"sequence_output": {"dtype": "float32", "shape": [None, None, 32]},
-                    "pooled_output": {"dtype": "float32", "shape": [None, 32]},
-                    "mask": {"dtype": "int32", "shape": [None, None]}}}
+        "method": "predict",
+        "inputs": {"text": {"dtype": "string", "shape": [None]}},
+        "outputs": {
+            "sequence_output": {"dtype": "float32", "shape": [None, None, 32]},
+            "pooled_output": {"dtype": "float32", "shape": [None, 32]},
+            "mask": {"dtype": "int32", "shape": [None, None]},
+        },
+    }
 
 
 def test_warmup_asks_every_signature(serving):
@@ -173,40 +239,70 @@ def test_warmup_asks_every_signature(serving):
     assert {request.model_spec.signature_name for request in requests} == set(served)
     for request in requests:
         outputs = served[request.model_spec.signature_name](
-            **{name: tf.constant(tf.make_ndarray(tensor))
-               for name, tensor in request.inputs.items()})
-        assert all(np.isfinite(value.numpy()).all() for value in outputs.values()
-                   if value.dtype == tf.float32)
+            **{
+                name: tf.constant(tf.make_ndarray(tensor))
+                for name, tensor in request.inputs.items()
+            }
+        )
+        assert all(
+            np.isfinite(value.numpy()).all()
+            for value in outputs.values()
+            if value.dtype == tf.float32
+        )
         if request.model_spec.signature_name == "fill_mask":
             assert outputs["mask"].numpy().all()
 
 
 def _export(*flags):
-    result = subprocess.run([sys.executable, "-m", "export.saved_model", *flags], text=True,
-                            capture_output=True, cwd=ROOT, timeout=TIME_LIMIT)
+    result = subprocess.run(
+        [sys.executable, "-m", "electra_tf", "export", *flags],
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        timeout=TIME_LIMIT,
+    )
     return result.returncode, result.stdout, result.stderr.strip()
 
 
 def test_commands_and_their_errors(workdir, serving, tmp_path):
-    code, out, _ = _export(f"--model={workdir}", f"--output={tmp_path / 'out'}",
-                           "--max_seq_length=8", "--precision=bfloat16")
+    code, out, _ = _export(
+        f"--model={workdir}",
+        f"--output={tmp_path / 'out'}",
+        "--max_seq_length=8",
+        "--precision=bfloat16",
+    )
     assert code == 0 and str(tmp_path / "out" / "1") in out
     assert "encode (text), serving_default (text)" in out and "fill_mask" not in out
     card = json.loads((tmp_path / "out" / "1" / "model_card.json").read_text())
     assert (card["max_seq_length"], card["precision"]) == (8, "bfloat16")
-    assert card["export_command"].startswith(f"python -m export.saved_model --model={workdir} ")
+    assert card["export_command"].startswith(f"electra_tf export --model={workdir} ")
     code, _, error = _export(f"--model={tmp_path}", f"--output={tmp_path / 'none'}")
     assert code == 1 and "config.json" in error and "\n" not in error
     assert not (tmp_path / "none").exists()
 
 
 def test_show_replaced_is_plain_outside_of_a_terminal(serving):
-    code = ("import sys; from export import show_replaced; show_replaced.main(sys.argv[1:]); "
-            "assert not {'electra_tf.models', 'electra_tf.text'} & sys.modules.keys()")
+    code = (
+        "import sys; from absl import flags; from export import show_replaced; "
+        "show_replaced.main(flags.FLAGS(sys.argv)); "
+        "assert not {'electra_tf.models', 'electra_tf.text'} & sys.modules.keys()"
+    )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(serving / "1"), "the model has words",
-         "the model => the data", "--threshold=0.01"],
-        text=True, capture_output=True, cwd=ROOT, timeout=TIME_LIMIT, check=True)
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(serving / "1"),
+            "the model has words",
+            "the model => the data",
+            "--threshold=0.01",
+        ],
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        timeout=TIME_LIMIT,
+        check=True,
+    )
     lines = result.stdout.splitlines()
     assert "\x1b" not in result.stdout
     assert lines[0].startswith("the[0.") and lines[0].count("[0.") + lines[0].count("[1.") == 4

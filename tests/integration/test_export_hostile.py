@@ -48,9 +48,12 @@ def bundles(tmp_path_factory, tiny_vocab_file):
     from electra_tf.serving.bundle import export_run
 
     folder = tmp_path_factory.mktemp("bundles")
-    models = [tiny_tasks.write_model(folder / "pretrained", tiny_vocab_file),
-              write_finetuned(folder / "classifier", tiny_vocab_file, kind="classification",
-                              labels="one,two")]
+    models = [
+        tiny_tasks.write_model(folder / "pretrained", tiny_vocab_file),
+        write_finetuned(
+            folder / "classifier", tiny_vocab_file, kind="classification", labels="one,two"
+        ),
+    ]
     return [export_run(model, f"{model}.serving") for model in models]
 
 
@@ -63,20 +66,33 @@ def texts():
 def answers(bundles, texts, tmp_path_factory):
     """By bundle (0: pre-trained) and signature: answers to batches, to huge lines, and growth."""
     pretrained, classifier = bundles
-    batches = [texts[first:first + BATCH_SIZE] for first in range(0, len(texts), BATCH_SIZE)]
+    batches = [texts[first : first + BATCH_SIZE] for first in range(0, len(texts), BATCH_SIZE)]
     huge = [[line] for line in hostile_texts.huge()]
-    asked = [(pretrained, "serving_default"), (pretrained, "encode"),
-             (classifier, "serving_default"), (classifier, "classify")]
+    asked = [
+        (pretrained, "serving_default"),
+        (pretrained, "encode"),
+        (classifier, "serving_default"),
+        (classifier, "classify"),
+    ]
     folder = tmp_path_factory.mktemp("answers")
-    (folder / "calls").write_bytes(pickle.dumps(
-        [(*where, part) for part in batches + huge for where in asked]))
-    subprocess.run([sys.executable, "-c", READER, folder / "calls", folder / "answers"],
-                   check=True, cwd=folder, timeout=TIME_LIMIT)
+    (folder / "calls").write_bytes(
+        pickle.dumps([(*where, part) for part in batches + huge for where in asked])
+    )
+    subprocess.run(
+        [sys.executable, "-c", READER, folder / "calls", folder / "answers"],
+        check=True,
+        cwd=folder,
+        timeout=TIME_LIMIT,
+    )
     outputs, growth = zip(*pickle.loads((folder / "answers").read_bytes()))
     number = len(asked) * len(batches)
-    return {(bundles.index(bundle), signature): (outputs[first:number:len(asked)],
-                                                 outputs[number + first::len(asked)])
-            for first, (bundle, signature) in enumerate(asked)}, sum(growth[number:])
+    return {
+        (bundles.index(bundle), signature): (
+            outputs[first : number : len(asked)],
+            outputs[number + first :: len(asked)],
+        )
+        for first, (bundle, signature) in enumerate(asked)
+    }, sum(growth[number:])
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +109,9 @@ def expected(texts, tiny_vocab_file):
 def test_all_answers_are_finite(answers):
     for batches, lines in answers[0].values():
         for outputs in (*batches, *lines):
-            assert all(np.isfinite(value).all() for value in outputs.values()
-                       if value.dtype.kind == "f")
+            assert all(
+                np.isfinite(value).all() for value in outputs.values() if value.dtype.kind == "f"
+            )
 
 
 def test_ids_are_the_builds(answers, texts, expected):
@@ -103,29 +120,31 @@ def test_ids_are_the_builds(answers, texts, expected):
     for number, (text, whole) in enumerate(zip(texts, ids)):
         batch, row = divmod(number, BATCH_SIZE)
         served = {name: value[row] for name, value in detected[batch].items()}
-        framed = [vocabulary.cls_id, *whole[:PRETRAINED_LENGTH - 2], vocabulary.sep_id]
+        framed = [vocabulary.cls_id, *whole[: PRETRAINED_LENGTH - 2], vocabulary.sep_id]
         length = len(framed)
         assert served["mask"].sum() == encoded[batch]["mask"][row].sum() == length
         assert served["token_ids"][:length].tolist() == framed
         assert (served["replaced_probability"][:length] > 0).all()
         assert not served["replaced_probability"][length:].any()
         valid = text.decode(errors="ignore").encode()
-        for start, end in zip(served["start_offset"][1:length - 1],
-                              served["end_offset"][1:length - 1]):
+        for start, end in zip(
+            served["start_offset"][1 : length - 1], served["end_offset"][1 : length - 1]
+        ):
             assert start < end and valid[start:end].decode().strip()  # whole characters
 
 
 def test_classes_depend_on_the_ids_alone(answers, expected):
     ids, _ = expected
     probabilities = np.concatenate(
-        [outputs["probabilities"] for outputs in answers[0][1, "serving_default"][0]])
+        [outputs["probabilities"] for outputs in answers[0][1, "serving_default"][0]]
+    )
     scores = np.concatenate([outputs["scores"] for outputs in answers[0][1, "classify"][0]])
     assert probabilities.shape == (NUM_TEXTS, 2)
     np.testing.assert_allclose(probabilities, scores, atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     seen = {}
     for whole, probability in zip(ids, probabilities[:, 0]):
-        first = seen.setdefault(tuple(whole[:CLASSIFIER_LENGTH - 2]), probability)
+        first = seen.setdefault(tuple(whole[: CLASSIFIER_LENGTH - 2]), probability)
         assert abs(first - probability) < 1e-5
     assert np.std(list(seen.values())) > 0.01
 
@@ -140,5 +159,8 @@ def test_lines_of_a_megabyte(answers, expected, tiny_vocab_file):
     for line, outputs in zip(lines, by_signature[0, "serving_default"][1]):
         (ids,) = tokenizer.tokenize([line.decode(errors="ignore")])
         assert outputs["token_ids"][0].tolist() == [
-            vocabulary.cls_id, *ids[:PRETRAINED_LENGTH - 2], vocabulary.sep_id]
+            vocabulary.cls_id,
+            *ids[: PRETRAINED_LENGTH - 2],
+            vocabulary.sep_id,
+        ]
     assert growth < MOST_MEGABYTES

@@ -1,4 +1,4 @@
-"""`python -m electra_tf.finetune` and `electra_tf.predict`: whole runs of every kind of task."""
+"""`electra_tf finetune` and `electra_tf predict`: whole runs of every kind of task."""
 
 import json
 import pathlib
@@ -11,9 +11,9 @@ import tiny_runs
 import tiny_tasks
 from tiny_tasks import NUM_DEV, NUM_TEST
 
-from electra_tf import prediction
-from electra_tf.train import model_directory
-from electra_tf.train.checkpoint import SavedWeights
+from electra_tf.runs import prediction
+from electra_tf.saved import model_directory
+from electra_tf.saved.weights import SavedWeights
 
 # By task: the main metric, its range, the least it must come to, the files of predictions.
 KINDS = {
@@ -21,9 +21,16 @@ KINDS = {
     "multi_label": ("micro_f1", (0, 1), 0.9, {"task-dev.jsonl", "task-test.jsonl"}),
     "regression": ("spearman", (-1, 1), 0.8, {"task-dev.jsonl", "task-test.jsonl"}),
     "tagging": ("f1", (0, 1), 0.9, {"chunk-dev.txt", "chunk-eval_test.txt"}),
-    "squad": ("best_f1", (0, 1), 0.9, {
-        f"{name}{split}.json" for split in ("", "-test") for name in (
-            "predictions", "nbest_predictions", "null_odds", "best_thresholds")}),
+    "squad": (
+        "best_f1",
+        (0, 1),
+        0.9,
+        {
+            f"{name}{split}.json"
+            for split in ("", "-test")
+            for name in ("predictions", "nbest_predictions", "null_odds", "best_thresholds")
+        },
+    ),
     "cola": ("matthews", (-1, 1), 0.8, {"CoLA-dev.tsv", "CoLA.tsv"}),
 }
 SHORT = {"train.num_epochs": 1.0, **tiny_runs.NO_DROPOUT}  # 20 steps
@@ -53,8 +60,9 @@ def model(tmp_path_factory, tiny_vocab_file):
 
 @pytest.fixture(scope="module")
 def small_model(tmp_path_factory, tiny_vocab_file):
-    return tiny_tasks.write_model(tmp_path_factory.mktemp("model") / "small", tiny_vocab_file,
-                                  num_layers=1)
+    return tiny_tasks.write_model(
+        tmp_path_factory.mktemp("model") / "small", tiny_vocab_file, num_layers=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +70,9 @@ def tasks(tmp_path_factory, model):
     """By name: the config and its fields, with the data written."""
     root = tmp_path_factory.mktemp("tasks")
     written = {name: tiny_tasks.write_task(name, root / name) for name in tiny_tasks.TASKS}
-    return {name: (config, {"init_from": model, **fields})
-            for name, (config, fields) in written.items()}
+    return {
+        name: (config, {"init_from": model, **fields}) for name, (config, fields) in written.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +99,19 @@ def settings(tmp_path_factory, tasks, small_model):
     root, (config, fields) = tmp_path_factory.mktemp("settings"), tasks["classification"]
     (root / "data").mkdir()
     shutil.copy(pathlib.Path(fields["data.dir"]) / "train.csv", root / "data")
-    changes = {"one": {}, "two": {"runtime.strategy": "mirrored"},
-               "accumulated": {"train.accumulation_steps": 2}, "xla": {"runtime.xla": "true"},
-               "random": {"init_from": f"random:{small_model}", "data.dir": str(root / "data")}}
-    seen = tiny_tasks.together(*((root / name, config, {**fields, **SHORT, "init_from": small_model,
-                                                          **change})
-                                 for name, change in changes.items()))
+    changes = {
+        "one": {},
+        "two": {"runtime.strategy": "mirrored"},
+        "accumulated": {"train.accumulation_steps": 2},
+        "xla": {"runtime.xla": "true"},
+        "random": {"init_from": f"random:{small_model}", "data.dir": str(root / "data")},
+    }
+    seen = tiny_tasks.together(
+        *(
+            (root / name, config, {**fields, **SHORT, "init_from": small_model, **change})
+            for name, change in changes.items()
+        )
+    )
     return root, dict(zip(changes, seen, strict=True))
 
 
@@ -105,7 +121,8 @@ def test_each_kind_learns_its_rule(kinds, name):
     assert seen[name]["error"] is None
     summary = results(root / name)
     assert summary["task"] == {"cola": "CoLA", "squad": "squad_v2", "tagging": "chunk"}.get(
-        name, "task")
+        name, "task"
+    )
     assert summary["main_metric"] == metric and summary["best"] == 0
     (trial,) = summary["trials"]
     assert (trial["seed"], trial["stuck"]) == (0, False)
@@ -117,10 +134,20 @@ def test_each_kind_learns_its_rule(kinds, name):
             low, high = (-1, 1) if other == "pearson" else metric_range
             assert low <= value <= high or other == "mse", other
     assert names(root / name / "predictions") == predictions
-    assert names(root / name) == {"config.json", "vocab.txt", "checkpoints", "predictions",
-                                  "results.json", "trial_0"}
-    assert names(root / name / "trial_0") == {"metrics.jsonl", "tensorboard", "result.json",
-                                              "predictions"}
+    assert names(root / name) == {
+        "config.json",
+        "vocab.txt",
+        "checkpoints",
+        "predictions",
+        "results.json",
+        "trial_0",
+    }
+    assert names(root / name / "trial_0") == {
+        "metrics.jsonl",
+        "tensorboard",
+        "result.json",
+        "predictions",
+    }
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -149,17 +176,21 @@ def test_predicted_labels_are_those_of_the_files(kinds, tasks):
         assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
     file = pathlib.Path(tasks["multi_label"][1]["data.dir"]) / "dev.tsv"
-    golds = [set(line.split("\t")[1].split("|")) - {""} for line in
-             file.read_text().splitlines()[1:]]
-    exact = [set(line["labels"]) == gold for line, gold in
-             zip(lines(f"{root / 'multi_label'}.predicted"), golds, strict=True)]
+    golds = [
+        set(line.split("\t")[1].split("|")) - {""} for line in file.read_text().splitlines()[1:]
+    ]
+    exact = [
+        set(line["labels"]) == gold
+        for line, gold in zip(lines(f"{root / 'multi_label'}.predicted"), golds, strict=True)
+    ]
     assert np.mean(exact) == results(root / "multi_label")["median"]["dev"]["exact_match"]
 
     rows = lines(pathlib.Path(tasks["regression"][1]["data.dir"]) / "dev.jsonl")
     scores = [line["score"] for line in lines(f"{root / 'regression'}.predicted")]
     correlation = np.corrcoef(scores, [row["label"] for row in rows])[0, 1]
-    assert correlation == pytest.approx(results(root / "regression")["median"]["dev"]["pearson"],
-                                        abs=1e-5)
+    assert correlation == pytest.approx(
+        results(root / "regression")["median"]["dev"]["pearson"], abs=1e-5
+    )
     assert -25 < min(scores) < -10 and 10 < max(scores) < 25  # in the units of the file
 
 
@@ -169,17 +200,21 @@ def test_predicted_tags_are_those_of_the_run(kinds):
     columns = [[line.split("\t") for line in block.splitlines()] for block in blocks[:-1]]
     assert len(predicted) == NUM_DEV
     assert [list(zip(line["words"], line["tags"])) for line in predicted] == [
-        [tuple(word) for word in sentence] for sentence in columns]
+        [tuple(word) for word in sentence] for sentence in columns
+    ]
 
 
 def test_predicted_answers_are_those_of_the_run_at_its_threshold(kinds):
     folder = kinds[0] / "squad" / "predictions"
-    texts, odds, best = (json.loads((folder / f"{name}.json").read_text())
-                         for name in ("predictions", "null_odds", "best_thresholds"))
+    texts, odds, best = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("predictions", "null_odds", "best_thresholds")
+    )
     predicted = json.loads(pathlib.Path(f"{kinds[0] / 'squad'}.predicted").read_text())
     assert len(texts) == NUM_DEV
-    assert predicted == {name: "" if odds[name] > best["best_f1"] else text
-                         for name, text in texts.items()}
+    assert predicted == {
+        name: "" if odds[name] > best["best_f1"] else text for name, text in texts.items()
+    }
     assert 0.2 < np.mean([not text for text in predicted.values()]) < 0.8
 
 
@@ -205,9 +240,13 @@ def test_equal_to_rounding(settings, small_model, name):
         np.testing.assert_allclose(got[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
     # The tolerance is small against what training changes.
     assert max(np.abs(expected[path] - value).max() for path, value in start.items()) > 1e-2
-    probabilities = [[list(line["probabilities"].values()) for line in
-                      lines(root / run / "predictions" / "task-dev.jsonl")]
-                     for run in ("one", name)]
+    probabilities = [
+        [
+            list(line["probabilities"].values())
+            for line in lines(root / run / "predictions" / "task-dev.jsonl")
+        ]
+        for run in ("one", name)
+    ]
     np.testing.assert_allclose(*probabilities, atol=1e-4)
 
 
@@ -215,7 +254,12 @@ def test_traces_and_widths_of_the_settings(settings):
     """Accumulation has the first micro-batch and the loop over the others."""
     seen = settings[1]
     assert {name: seen[name]["traces"] for name in seen} == {
-        "one": 1, "two": 2, "accumulated": 2, "xla": 1, "random": 1}
+        "one": 1,
+        "two": 2,
+        "accumulated": 2,
+        "xla": 1,
+        "random": 1,
+    }
     assert len(set(seen["one"]["widths"])) > 1 and len(set(seen["xla"]["widths"])) == 1
 
 
@@ -240,8 +284,13 @@ def test_a_training_file_is_enough(settings):
     assert seen["random"]["error"] is None
     (trial,) = results(root / "random")["trials"]
     assert trial["metrics"] == {} and results(root / "random")["median"] == {}
-    assert names(root / "random") == {"config.json", "vocab.txt", "checkpoints", "results.json",
-                                      "trial_0"}
+    assert names(root / "random") == {
+        "config.json",
+        "vocab.txt",
+        "checkpoints",
+        "results.json",
+        "trial_0",
+    }
 
 
 @pytest.mark.slow
@@ -267,7 +316,8 @@ def test_the_commands_and_a_second_trial(tasks, tmp_path):
     second, faster, fewer = tiny_tasks.together(
         (run, config, {**changed, "num_trials": 2}),
         (run, config, {**changed, "num_trials": 2, "optimizer.learning_rate": 1e-3}),
-        (run, config, changed))
+        (run, config, changed),
+    )
     assert second["error"] is None and second["traces"] == 1  # trial 0 is not trained again
     assert (run / "trial_0" / "result.json").stat().st_mtime_ns == kept
     summary = results(run)
@@ -282,9 +332,12 @@ def test_the_commands_and_a_second_trial(tasks, tmp_path):
     assert best != answers or summary["best"] == 0
     assert "checkpoints" not in names(run / "trial_0") | names(run / "trial_1")
 
-    assert re.fullmatch(r"All trials of a workdir must have the same settings: "
-                        rf"config.optimizer.learning_rate was 0.002 in {run}. Received: 0.001. "
-                        r"Take another --workdir.", faster["error"])
+    assert re.fullmatch(
+        r"All trials of a workdir must have the same settings: "
+        rf"config.optimizer.learning_rate was 0.002 in {run}. Received: 0.001. "
+        r"Take another --workdir.",
+        faster["error"],
+    )
     assert f"config.num_trials must be at least 2, of which {run} has" in fewer["error"]
     assert results(run) == summary
 
@@ -303,29 +356,47 @@ def test_what_cannot_be_run_leaves_nothing(tasks, model, tmp_path, tiny_vocab_fi
     shutil.copy(questions, tmp_path / "unanswered")
     wrong = [
         ({"init_from": ""}, "config.init_from must be a model directory or a pre-training run"),
-        ({"init_from": str(nameless)}, "A model to fine-tune must have a vocabulary. Received: "
-                                       f"{nameless} without vocab.txt"),
-        ({"task.max_seq_length": 49}, "config.task.max_seq_length must be at most the model's "
-                                      "positions, 48. Received: 49"),
-        ({"data.dir": ""}, "config.data.dir must be the directory of the task's files. Received: "
-                           "nothing"),
+        (
+            {"init_from": str(nameless)},
+            f"A model to fine-tune must have a vocabulary. Received: {nameless} without vocab.txt",
+        ),
+        (
+            {"task.max_seq_length": 49},
+            "config.task.max_seq_length must be at most the model's positions, 48. Received: 49",
+        ),
+        (
+            {"data.dir": ""},
+            "config.data.dir must be the directory of the task's files. Received: nothing",
+        ),
         ({"data.dir": "/nowhere"}, "config.data.dir must be a directory. Received: /nowhere"),
         ({"data.dir": str(tmp_path / "untrained")}, "The train file must be one of train.tsv"),
-        ({"data.dir": str(tmp_path / "mislabelled")}, "A label must be one of five, or so, one. "
-         f"Received: 'six' in {tmp_path}/mislabelled/dev.csv, line 2"),
-        ({"runtime.strategy": "mirrored", "train.batch_size": 7},
-         "config.train.batch_size must be a multiple of devices x accumulation_steps, 2 x 1"),
+        (
+            {"data.dir": str(tmp_path / "mislabelled")},
+            "A label must be one of five, or so, one. "
+            f"Received: 'six' in {tmp_path}/mislabelled/dev.csv, line 2",
+        ),
+        (
+            {"runtime.strategy": "mirrored", "train.batch_size": 7},
+            "config.train.batch_size must be a multiple of devices x accumulation_steps, 2 x 1",
+        ),
         ({"task.kind": "parsing"}, "config.task.kind must be one of"),
     ]
     runs = [(tmp_path / "run", config, {**fields, **change}) for change, _ in wrong]
     config, fields = tasks["squad"]
     runs.append((tmp_path / "run", config, {**fields, "data.dir": str(tmp_path / "unanswered")}))
-    wrong.append(({}, "There must be a training file; config.data.train_file names it. Received: "
-                      f"{tmp_path}/unanswered with dev"))
+    wrong.append(
+        (
+            {},
+            "There must be a training file; config.data.train_file names it. Received: "
+            f"{tmp_path}/unanswered with dev",
+        )
+    )
     for seen, (_, message) in zip(tiny_tasks.together(*runs), wrong, strict=True):
         assert seen["error"] and seen["error"].startswith(message), seen["error"]
         assert "\n" not in seen["error"]
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ValueError, match=f"A fine-tuned model must be .* Received: {model}$"):
+    with pytest.raises(
+        ValueError, match=f"A fine-tuned model must be .* Received: {model}, a pre-trained"
+    ):
         prediction.predict(model, str(source / "dev.csv"), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

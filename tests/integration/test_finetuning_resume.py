@@ -8,7 +8,7 @@ import pytest
 import tiny_runs
 import tiny_tasks
 
-from electra_tf.train.checkpoint import SavedWeights
+from electra_tf.saved.weights import SavedWeights
 
 
 def saved(workdir) -> dict[str, np.ndarray]:
@@ -21,16 +21,23 @@ def test_killed_stopped_and_continued(tmp_path, tiny_vocab_file):
     """Three trials, through a kill and a signal, are bit by bit what they are at one go."""
     model = tiny_tasks.write_model(tmp_path / "model", tiny_vocab_file)
     config, fields = tiny_tasks.write_task("squad", tmp_path / "data")
-    fields = {**fields, "init_from": model, "num_trials": 3, "train.num_epochs": 15.0,
-              "train.checkpoint_steps": 50, "runtime.deterministic": True}
+    fields = {
+        **fields,
+        "init_from": model,
+        "num_trials": 3,
+        "train.num_epochs": 15.0,
+        "train.checkpoint_steps": 50,
+        "runtime.deterministic": True,
+    }
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     tiny_runs.run(tiny_tasks.command(config, whole, fields))
 
     command = tiny_tasks.command(config, parts, fields)
     for trial, number, code in (("trial_1", signal.SIGKILL, -9), ("trial_2", signal.SIGTERM, 143)):
         with tiny_runs.start(command) as process:
-            tiny_runs.wait_for(lambda folder=trial: tiny_runs.last_step(parts / folder) >= 120,
-                               process)
+            tiny_runs.wait_for(
+                lambda folder=trial: tiny_runs.last_step(parts / folder) >= 120, process
+            )
             process.send_signal(number)
             stopped = tiny_runs.finish(process, code).stderr
         assert tiny_runs.latest(parts / trial), "stopped before the first checkpoint"
@@ -49,9 +56,10 @@ def test_killed_stopped_and_continued(tmp_path, tiny_vocab_file):
         for path in files:
             assert (parts / folder / path.name).read_bytes() == path.read_bytes(), path
     for trial in range(3):
-        steps, others = ([line["step"]
-                          for line in tiny_runs.metrics(run / f"trial_{trial}", "train")]
-                         for run in (whole, parts))
+        steps, others = (
+            [line["step"] for line in tiny_runs.metrics(run / f"trial_{trial}", "train")]
+            for run in (whole, parts)
+        )
         assert steps == others == list(range(5, 301, 5))
     expected = saved(whole)
     for path, value in saved(parts).items():

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from electra_tf import conversion
 from electra_tf.conversion import huggingface
-from electra_tf.models.electra import variable_shapes
+from electra_tf.objectives import build_objective
 
 LAYER = "electra.encoder.layer.1."
 
@@ -47,8 +47,10 @@ def change_json(path, **values):
 
 
 def tensors_below(directory):
-    return {path.relative_to(directory).as_posix(): load_file(path)
-            for path in directory.rglob("*.safetensors")}
+    return {
+        path.relative_to(directory).as_posix(): load_file(path)
+        for path in directory.rglob("*.safetensors")
+    }
 
 
 @pytest.mark.parametrize("sharing", GENERATORS)
@@ -67,10 +69,14 @@ def test_round_trip_of_generator_and_discriminator(tiny_vocab_file, tmp_path, sh
             assert tensor.tobytes() == second[name][key].tobytes(), key
 
 
-@pytest.mark.parametrize(("objective", "parts", "architecture"), [
-    ("electra", ("discriminator_head/",), "ElectraForPreTraining"),
-    ("electra", (), "ElectraModel"),
-    ("mlm", (), "ElectraForMaskedLM")])
+@pytest.mark.parametrize(
+    ("objective", "parts", "architecture"),
+    [
+        ("electra", ("discriminator_head/",), "ElectraForPreTraining"),
+        ("electra", (), "ElectraModel"),
+        ("mlm", (), "ElectraForMaskedLM"),
+    ],
+)
 def test_round_trip_of_one_network(tiny_vocab_file, tmp_path, objective, parts, architecture):
     model = random_electra(tiny_vocab_file, "embeddings", objective, parts)
     huggingface.write(model, tmp_path / "written")
@@ -88,16 +94,19 @@ def test_a_discriminator_of_any_size_needs_no_generator(tmp_path, tiny_vocab_fil
     # A quarter of it, 129, is no multiple of the 2 heads that the original would take.
     model.config.model.hidden_size = 516
     model.config.generator.num_heads, model.config.generator.hidden_fraction = 1, 0.25
-    model.weights = {path: np.zeros(shape, np.float32)
-                     for path, shape in variable_shapes(model.config, ()).items()}
+    model.weights = {
+        path: np.zeros(shape, np.float32)
+        for path, shape in build_objective(model.config).variable_shapes(()).items()
+    }
     huggingface.write(model, tmp_path / "written")
     assert read(tmp_path / "written")[0].config.model.hidden_size == 516
 
 
 def test_case_and_accents(written, model):
     for lower_case, strip_accents in ((True, False), (False, False), (False, True)):
-        change_json(written / "tokenizer_config.json", do_lower_case=lower_case,
-                    strip_accents=strip_accents)
+        change_json(
+            written / "tokenizer_config.json", do_lower_case=lower_case, strip_accents=strip_accents
+        )
         data = read(written)[0].config.data
         assert (data.lower_case, data.strip_accents) == (lower_case, strip_accents)
     change_json(written / "tokenizer_config.json", do_lower_case=False, strip_accents=None)
@@ -114,12 +123,12 @@ def test_case_and_accents(written, model):
 
 def test_vocabulary_of_tokenizer_json(written, model):
     (written / "vocab.txt").unlink()
-    assert read(written)[0].tokens == model.tokens
+    assert read(written)[0].vocabulary.tokens == model.vocabulary.tokens
     change_json(written / "tokenizer.json", model={"type": "BPE", "vocab": {}})
     pretrained, said = read(written)
-    assert pretrained.tokens is None and "no WordPiece" in said[0]
+    assert pretrained.vocabulary is None and "no WordPiece" in said[0]
     (written / "tokenizer.json").unlink()
-    assert read(written)[0].tokens is None
+    assert read(written)[0].vocabulary is None
 
 
 def test_shards(written, model):
@@ -140,26 +149,41 @@ def test_shards(written, model):
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_becomes_float32(written, model, dtype):
     for directory in (written, written / "generator"):
-        change_tensors(directory, lambda tensors: {
-            name: tensor.astype(dtype) for name, tensor in tensors.items()})
-    model.weights = {path: value.astype(dtype).astype(np.float32)
-                     for path, value in model.weights.items()}
+        change_tensors(
+            directory,
+            lambda tensors: {name: tensor.astype(dtype) for name, tensor in tensors.items()},
+        )
+    model.weights = {
+        path: value.astype(dtype).astype(np.float32) for path, value in model.weights.items()
+    }
     assert_same(read(written)[0], model)
 
 
 def test_old_names_buffers_and_the_tied_matrix(written, model):
     def as_older_versions_wrote(tensors):
-        old = {name.replace("LayerNorm.weight", "LayerNorm.gamma")
-               .replace("LayerNorm.bias", "LayerNorm.beta"): value
-               for name, value in tensors.items()}
+        old = {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            ): value
+            for name, value in tensors.items()
+        }
         return old | {"electra.embeddings.position_ids": np.arange(40)[None]}
 
     change_tensors(written, as_older_versions_wrote)
-    change_tensors(written / "generator", lambda tensors: tensors | {
-        "generator_lm_head.weight": tensors["electra.embeddings.word_embeddings.weight"]})
+    change_tensors(
+        written / "generator",
+        lambda tensors: (
+            tensors
+            | {"generator_lm_head.weight": tensors["electra.embeddings.word_embeddings.weight"]}
+        ),
+    )
     assert_same(read(written)[0], model)
-    change_tensors(written / "generator", lambda tensors: tensors | {
-        "generator_lm_head.weight": tensors["generator_lm_head.weight"] + 1})
+    change_tensors(
+        written / "generator",
+        lambda tensors: (
+            tensors | {"generator_lm_head.weight": tensors["generator_lm_head.weight"] + 1}
+        ),
+    )
     with pytest.raises(ValueError, match="generator_lm_head.weight must be the token table"):
         read(written)
 
@@ -187,12 +211,16 @@ def test_config_must_agree_with_the_tensors(written):
         read(written)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"hidden_act": "relu"}, 'hidden_act="gelu".*Received: "relu"'),
-    ({"model_type": "bert"}, 'model_type="electra".*Received: "bert"'),
-    ({"position_embedding_type": "relative_key"}, 'position_embedding_type="absolute"'),
-    ({"is_decoder": True}, "is_decoder=false.*Received: true"),
-    ({"hidden_size": "48"}, 'a number as hidden_size. Received: "48"')])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden_act": "relu"}, 'hidden_act="gelu".*Received: "relu"'),
+        ({"model_type": "bert"}, 'model_type="electra".*Received: "bert"'),
+        ({"position_embedding_type": "relative_key"}, 'position_embedding_type="absolute"'),
+        ({"is_decoder": True}, "is_decoder=false.*Received: true"),
+        ({"hidden_size": "48"}, 'a number as hidden_size. Received: "48"'),
+    ],
+)
 def test_config_of_another_network(written, values, message):
     change_json(written / "config.json", **values)
     with pytest.raises(ValueError, match=message):
@@ -219,9 +247,13 @@ def test_a_pickle_needs_the_flag_and_torch(written, monkeypatch):
         read(written)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"layer_norm_eps": 1e-12}, "the same layer_norm_epsilon. Received: 0.001 and 1e-12"),
-    ({"hidden_act": "relu"}, "generator/config.json")])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"layer_norm_eps": 1e-12}, "the same layer_norm_epsilon. Received: 0.001 and 1e-12"),
+        ({"hidden_act": "relu"}, "generator/config.json"),
+    ],
+)
 def test_a_generator_that_does_not_fit(written, values, message):
     change_json(written / "generator" / "config.json", **values)
     with pytest.raises(ValueError, match=message):

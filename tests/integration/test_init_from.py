@@ -9,11 +9,13 @@ import tiny_runs
 
 import electra_tf
 from electra_tf.conversion import convert
-from electra_tf.train import model_directory
+from electra_tf.saved import model_directory
 
 EVALUATED = {"train.num_steps": 10, "train.eval_steps": 10}
 OTHER_SIZES = {"model.hidden_size": 64, "model.num_layers": 3, "generator.hidden_fraction": 0.25}
 TWO = {"runtime.strategy": "mirrored"}
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +27,11 @@ def runs(data, tmp_path_factory):
     convert(str(first), "electra_tf", str(root / "google"), "google")
     convert(str(root / "google"), "google", str(model), "electra_tf")
     pretrained = model_directory.read(str(model))
-    pretrained.weights = {path: value for path, value in pretrained.weights.items()
-                          if not path.startswith("generator")}
+    pretrained.weights = {
+        path: value
+        for path, value in pretrained.weights.items()
+        if not path.startswith("generator")
+    }
     model_directory.write(pretrained, str(headless))
     restart = {"init_from": str(model), "train.eval_steps": 50, **OTHER_SIZES}
     proceed = restart | {"init_schedule": "continue"}
@@ -35,11 +40,15 @@ def runs(data, tmp_path_factory):
         (root / "restart", restart, {"train.num_steps": 5}),
         (root / "continue", proceed),
         (root / "two", restart, TWO, {"train.num_steps": 5}),
-        (root / "fresh_generator", restart, {"init_from": str(headless), "train.num_steps": 5,
-                                             "generator.hidden_fraction": 0.25}),
+        (
+            root / "fresh_generator",
+            restart,
+            {"init_from": str(headless), "train.num_steps": 5, "generator.hidden_fraction": 0.25},
+        ),
         (root / "no_step_left", proceed, {"train.num_steps": 10}),
         (root / "other_objective", restart, {"objective.name": "mlm"}),
-        (model, {"model.hidden_size": 32}))
+        (model, {"model.hidden_size": 32}),
+    )
     return root, results
 
 
@@ -48,8 +57,16 @@ def test_the_first_evaluation_is_the_models(data, runs):
     root, results = runs
     assert [result["error"] for result in results[:4]] == [None] * 4
     (before,) = tiny_runs.metrics(root / "first", "eval")
-    tiny_runs.run([sys.executable, "-m", "electra_tf.evaluate", f"--workdir={root / 'model'}",
-                   f"--data_dir={data}"])
+    tiny_runs.run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "evaluate",
+            f"--workdir={root / 'model'}",
+            f"--data_dir={data}",
+        ]
+    )
     evaluated = json.loads((root / "model" / "eval.json").read_text())
     for name in ("restart", "continue", "two"):
         after = tiny_runs.metrics(root / name, "eval")[0]
@@ -62,9 +79,12 @@ def test_the_first_evaluation_is_the_models(data, runs):
 def test_steps_restart_or_continue(runs):
     """The uninterrupted run's second half and a continued one see the same rates."""
     root, _ = runs
-    rates = {name: {line["step"]: line["learning_rate"]
-                    for line in tiny_runs.metrics(root / name, "train")}
-             for name in ("restart", "continue")}
+    rates = {
+        name: {
+            line["step"]: line["learning_rate"] for line in tiny_runs.metrics(root / name, "train")
+        }
+        for name in ("restart", "continue")
+    }
     assert list(rates["restart"]) == [5] and list(rates["continue"]) == [15, 20]
     assert rates["continue"][15] == pytest.approx(3e-3 * (1 - 15 / 20))
     assert rates["restart"][5] == pytest.approx(0.0)  # its own 5 steps are over
@@ -99,16 +119,23 @@ def test_what_does_not_fit_is_refused(runs):
 
 
 def test_another_vocabulary_is_refused_and_a_started_run_needs_its_model_no_more(
-        data, runs, tmp_path):
+    data, runs, tmp_path
+):
     root, _ = runs
     model, started = tmp_path / "model", tmp_path / "started"
     shutil.copytree(root / "restart", started)
     shutil.copytree(root / "model", model)
     text = (model / "vocab.txt").read_text()
     (model / "vocab.txt").write_text(text.replace("word7\n", "sword\n"))
-    other, gone = tiny_runs.together(
+    (root / "model").rename(root / "gone")
+    longer = {"train.num_steps": 10}
+    other, elsewhere, gone = tiny_runs.together(
         data,
         (tmp_path / "new", {"init_from": str(model)}),
-        (started, OTHER_SIZES, {"init_from": str(tmp_path / "gone"), "train.num_steps": 10}))
-    assert "must have the vocabulary of config.init_from" in other["error"]
+        (started, OTHER_SIZES, {"init_from": str(tmp_path / "nowhere")}, longer),
+        (started, OTHER_SIZES, {"init_from": str(root / "model")}, longer),
+    )
+    assert "must keep the vocabulary" in other["error"]
+    assert f"{model / 'vocab.txt'}" in other["error"]
+    assert "must keep what it started from: config.init_from was" in elsewhere["error"]
     assert gone["error"] is None and tiny_runs.last_step(started) == 10

@@ -44,7 +44,7 @@ def test_cased(source, tmp_path):
 def test_same_input_same_output(source, tmp_path):
     files = []
     for name in ("1", "2"):
-        command = [sys.executable, "-m", "pipelines.learn_vocab", f"--input={source}"]
+        command = [sys.executable, "-m", "electra_tf", "learn_vocab", f"--input={source}"]
         command += ["--vocab_size=90", f"--output={tmp_path / name}", "--max_bytes=9000"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -52,7 +52,7 @@ def test_same_input_same_output(source, tmp_path):
     assert files[0] == files[1]
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 1
-    assert again.stderr.strip().splitlines()[-1].startswith("error: output must not exist yet")
+    assert again.stderr.strip().splitlines()[-1].startswith("error: The output must not exist yet")
 
 
 def test_sample_is_capped(source, tmp_path):

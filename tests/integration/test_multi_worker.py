@@ -26,9 +26,17 @@ def two_workers(command: list[str]):
     """Both processes of a cluster, the chief first."""
     workers = [f"localhost:{port}" for port in free_ports(2)]
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(tiny_runs.start(command, TF_CONFIG=json.dumps(
-            {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})))
-            for index in range(2)]
+        yield [
+            stack.enter_context(
+                tiny_runs.start(
+                    command,
+                    TF_CONFIG=json.dumps(
+                        {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+                    ),
+                )
+            )
+            for index in range(2)
+        ]
 
 
 def finish(processes, code: int = 0) -> list[str]:

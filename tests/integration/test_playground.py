@@ -18,11 +18,18 @@ from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow  # servers as processes, and a browser
 
-COMMAND = [sys.executable, "-m", "export.playground", "--port=0"]
+COMMAND = [sys.executable, "-m", "electra_tf", "playground", "--port=0"]
 SENTENCE = "The models trained words."
 # As a browser for tests: no sandbox, which containers lack, and no calls home.
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # What is drawn is what was typed; the numbers below the words are not part of it.
 DRAWN = """line => {
@@ -63,8 +70,9 @@ def browser():
     if not path:
         pytest.skip("no chromium on this machine")
     with sync_playwright() as playwright:
-        with contextlib.closing(playwright.chromium.launch(executable_path=path, args=CHROMIUM)
-                                ) as started:
+        with contextlib.closing(
+            playwright.chromium.launch(executable_path=path, args=CHROMIUM)
+        ) as started:
             yield started
 
 
@@ -77,8 +85,10 @@ def open_page(browser):
         page = browser.new_page()
         page.set_default_timeout(1000 * TIME_LIMIT)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text)
-                if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: problems.append(message.text) if message.type == "error" else None,
+        )
         page.on("dialog", lambda dialog: (problems.append(dialog.message), dialog.dismiss()))
         page.goto(url)
         page.wait_for_selector(wait_for, state="attached")  # empty answers cannot be seen
@@ -99,18 +109,26 @@ def _type(page, text):
 
 
 def _predicted(url, text):
-    return requests.post(f"{url}v1/models/electra:predict",
-                         json={"instances": [{"text": text}]}).json()["predictions"][0]
+    return requests.post(
+        f"{url}v1/models/electra:predict", json={"instances": [{"text": text}]}
+    ).json()["predictions"][0]
 
 
 def _check_shades(page, url, text):
     """Every token is drawn, in order, as strongly shaded as the model finds it replaced."""
     answer = _predicted(url, text)
     tokens = page.eval_on_selector_all(
-        "#answer .token", "tokens => tokens.map(token => [token.textContent, "
-        "getComputedStyle(token).backgroundColor])")
-    expected = [(token.removeprefix("##"), probability) for token, end, probability in zip(
-        answer["tokens"], answer["end_offset"], answer["replaced_probability"]) if end]
+        "#answer .token",
+        "tokens => tokens.map(token => [token.textContent, "
+        "getComputedStyle(token).backgroundColor])",
+    )
+    expected = [
+        (token.removeprefix("##"), probability)
+        for token, end, probability in zip(
+            answer["tokens"], answer["end_offset"], answer["replaced_probability"]
+        )
+        if end
+    ]
     assert [shown.lower() for shown, _ in tokens] == [token for token, _ in expected]
     for (_, colour), (_, probability) in zip(tokens, expected):
         opacity = float(re.fullmatch(r"color\(srgb .* / ([\d.e-]+)\)", colour)[1])
@@ -123,17 +141,27 @@ def test_a_typed_sentence_is_shaded(open_page, url):
     _type(page, SENTENCE)
     _check_shades(page, url, SENTENCE)
     assert page.inner_text("#answer .text").replace("\n", "").startswith("The")
-    labels = page.eval_on_selector_all("#answer .word", "words => words.map(word => "
-                                       "word.getAttribute('aria-label'))")
+    labels = page.eval_on_selector_all(
+        "#answer .word", "words => words.map(word => word.getAttribute('aria-label'))"
+    )
     answer = _predicted(url, SENTENCE)
-    worst = max(probability for token, probability in zip(
-        answer["start_offset"], answer["replaced_probability"]) if token == 4)
+    worst = max(
+        probability
+        for token, probability in zip(answer["start_offset"], answer["replaced_probability"])
+        if token == 4
+    )
     assert labels[1] == f"models, {round(worst * 100)} % likely replaced, press to swap"
 
 
-@pytest.mark.parametrize("hostile", [
-    "<script>alert('script')</script>", "<img src=x onerror=\"alert('image')\">",
-    "</textarea><svg onload=alert(1)>", "<a href=javascript:alert(1)>model</a>"])
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert('script')</script>",
+        "<img src=x onerror=\"alert('image')\">",
+        "</textarea><svg onload=alert(1)>",
+        "<a href=javascript:alert(1)>model</a>",
+    ],
+)
 def test_markup_stays_text(open_page, url, hostile):
     page = open_page(url)
     _type(page, f"the {hostile} model")
@@ -175,8 +203,9 @@ def test_swapping_a_word_with_the_keyboard_updates(open_page, url):
     assert page.locator("#swaps li").count() == 0
 
 
-@pytest.mark.parametrize("text", ["", " \n ", "日本 Über naïve ﬁne 👩‍💻", "word " * 60,
-                                  "\x00a \x07 b"])
+@pytest.mark.parametrize(
+    "text", ["", " \n ", "日本 Über naïve ﬁne 👩‍💻", "word " * 60, "\x00a \x07 b"]
+)
 def test_other_texts_are_drawn_as_they_are(open_page, url, text):
     page = open_page(url)
     _type(page, text)
@@ -207,14 +236,18 @@ def test_a_model_server_answers_with_target(serving, open_page):
         assert code == 1 and f"no server answers at {ports['grpc']}" in error
 
 
-@pytest.mark.parametrize(("kind", "texts", "shown"), [
-    ("classification", {"Text": "the model"}, r"(?s)one\s+\d+ %.*0\s+\d+ %"),
-    ("regression", {"Text": "the model", "Second text": "of data"}, r"-?\d+\.\d{3}"),
-    ("tagging", {"Text": "the model of data"}, r"(?s)the.*model.*of.*data.*"),
-    ("squad", {"Question": "which model?", "Context": "the model of data"}, r"(?s).+"),
-])
-def test_finetuned_models_show_their_answers(tmp_path, tiny_vocab_file, open_page, kind, texts,
-                                             shown):
+@pytest.mark.parametrize(
+    ("kind", "texts", "shown"),
+    [
+        ("classification", {"Text": "the model"}, r"(?s)one\s+\d+ %.*0\s+\d+ %"),
+        ("regression", {"Text": "the model", "Second text": "of data"}, r"-?\d+\.\d{3}"),
+        ("tagging", {"Text": "the model of data"}, r"(?s)the.*model.*of.*data.*"),
+        ("squad", {"Question": "which model?", "Context": "the model of data"}, r"(?s).+"),
+    ],
+)
+def test_finetuned_models_show_their_answers(
+    tmp_path, tiny_vocab_file, open_page, kind, texts, shown
+):
     from electra_tf.serving.bundle import export_run
     from tests.integration.random_finetuned import write_finetuned
     from tests.integration.test_export_finetuned import KINDS
@@ -231,8 +264,9 @@ def test_finetuned_models_show_their_answers(tmp_path, tiny_vocab_file, open_pag
 
 def test_only_its_own_files_and_names(url):
     response = requests.get(url)
-    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src "
-                                                                  "'self'; ")
+    assert response.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'; "
+    )
     assert not re.search(r"https?://", response.text)
     for path in re.findall(r'(?:href|src)="([^"]+)"', response.text):
         assert requests.get(url + path).status_code == 200
@@ -240,20 +274,29 @@ def test_only_its_own_files_and_names(url):
     assert requests.get(f"{url}page/../playground.py").status_code == 404
 
 
-@pytest.mark.parametrize(("content", "status", "message"), [
-    ({"instances": ["a", "b"]}, 200, None), ({"inputs": {"text": ["a"]}}, 200, None),
-    ({"inputs": []}, 200, None),
-    ({"instances": [{"txt": "a"}]}, 400, "must be text. Received: txt"),
-    ({"instances": [{"text": 5}]}, 400, "text must be made of strings"),
-    ({"instances": [["a"]]}, 400, "text must have the shape"),
-    ({"instances": [{"text": "a"}, "b"]}, 400, "same inputs"), ({}, 400, "instances or inputs"),
-    ({"inputs": ["a"], "signature_name": "x"}, 400, "A signature must be one of"),
-    ({"instances": [{"text": "a" * 2 ** 20}]}, 413, "exceeds"), ("[", 400, ""),
-])
+@pytest.mark.parametrize(
+    ("content", "status", "message"),
+    [
+        ({"instances": ["a", "b"]}, 200, None),
+        ({"inputs": {"text": ["a"]}}, 200, None),
+        ({"inputs": []}, 200, None),
+        ({"instances": [{"txt": "a"}]}, 400, "must be text. Received: txt"),
+        ({"instances": [{"text": 5}]}, 400, "text must be made of strings"),
+        ({"instances": [["a"]]}, 400, "text must have the shape"),
+        ({"instances": [{"text": "a"}, "b"]}, 400, "same inputs"),
+        ({}, 400, "instances or inputs"),
+        ({"inputs": ["a"], "signature_name": "x"}, 400, "A signature must be one of"),
+        ({"instances": [{"text": "a" * 2**20}]}, 413, "exceeds"),
+        ("[", 400, ""),
+    ],
+)
 def test_rest_calls(url, content, status, message):
     send = functools.partial(requests.post, f"{url}v1/models/electra:predict")
-    response = (send(json=content) if isinstance(content, dict) else
-                send(data=content, headers={"Content-Type": "application/json"}))
+    response = (
+        send(json=content)
+        if isinstance(content, dict)
+        else send(data=content, headers={"Content-Type": "application/json"})
+    )
     assert response.status_code == status
     if message is not None:
         assert message in response.json()["error"]
@@ -271,8 +314,9 @@ def test_ctrl_c_leaves_cleanly(serving):
 
 
 def _refused(*flags):
-    result = subprocess.run([*COMMAND, *flags], text=True, capture_output=True, cwd=ROOT,
-                            timeout=TIME_LIMIT)
+    result = subprocess.run(
+        [*COMMAND, *flags], text=True, capture_output=True, cwd=ROOT, timeout=TIME_LIMIT
+    )
     assert "\n" not in result.stderr.strip()
     return result.returncode, result.stderr
 
@@ -284,10 +328,12 @@ def test_errors_are_one_line(serving, tmp_path):
         code, error = _refused(bundle, f"--port={port}")
         assert code == 1 and f"The port must be free. Received: {port}" in error
     for flags, message in (
-            ([bundle, "--port=70000"], "port must be in [0, 65535]. Received: 70000"),
-            ([bundle, "--host=192.0.2.1"], "must be an address of this machine"),
-            ([f"--model={tmp_path}"], "A bundle must be a directory with saved_model.pb"),
-            ([bundle, "--target=localhost"], "Received: both"), ([], "Received: neither"),
-            (["--target=localhost:1"], "no server answers at localhost:1")):
+        ([bundle, "--port=70000"], "port must be in [0, 65535]. Received: 70000"),
+        ([bundle, "--host=192.0.2.1"], "must be an address of this machine"),
+        ([f"--model={tmp_path}"], "A bundle must be a directory with saved_model.pb"),
+        ([bundle, "--target=localhost"], "Received: both"),
+        ([], "Received: neither"),
+        (["--target=localhost:1"], "no server answers at localhost:1"),
+    ):
         code, error = _refused(*flags)
         assert code == 1 and message in error

@@ -6,26 +6,51 @@ import sys
 import pytest
 import tiny_runs
 
-NAMES = {"masked_lm_loss", "masked_lm_accuracy", "sampled_masked_lm_accuracy", "disc_loss",
-         "disc_accuracy", "disc_precision", "disc_recall", "disc_auc"}
+NAMES = {
+    "masked_lm_loss",
+    "masked_lm_accuracy",
+    "sampled_masked_lm_accuracy",
+    "disc_loss",
+    "disc_accuracy",
+    "disc_precision",
+    "disc_recall",
+    "disc_auc",
+}
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory, tiny_vocab_file):
     """Packed shards of short documents, built by the command."""
     folder = tmp_path_factory.mktemp("packed")
-    documents = [f"the model {number} of the network\nis trained on words and tokens {number}"
-                 for number in range(300)]
+    documents = [
+        f"the model {number} of the network\nis trained on words and tokens {number}"
+        for number in range(300)
+    ]
     (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n")
-    tiny_runs.run([sys.executable, "-m", "pipelines.build_dataset", f"--input={folder}/corpus.txt",
-              f"--vocab={tiny_vocab_file}", f"--output_dir={folder}/shards", "--seq_length=48",
-              "--eval_fraction=0.1", "--packing=documents", "--num_workers=1"])
+    tiny_runs.run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "build_dataset",
+            f"--input={folder}/corpus.txt",
+            f"--vocab={tiny_vocab_file}",
+            f"--output_dir={folder}/shards",
+            "--seq_length=48",
+            "--eval_fraction=0.1",
+            "--packing=documents",
+            "--num_workers=1",
+        ]
+    )
     return folder / "shards"
 
 
 def fields(**more):
-    return tiny_runs.TINY | {"model.max_positions": 48, "train.num_steps": 30,
-                        "train.eval_steps": 15} | more
+    return (
+        tiny_runs.TINY
+        | {"model.max_positions": 48, "train.num_steps": 30, "train.eval_steps": 15}
+        | more
+    )
 
 
 def test_packed_shards_train_and_evaluate(packed, tmp_path):
@@ -36,8 +61,9 @@ def test_packed_shards_train_and_evaluate(packed, tmp_path):
     losses = [line["masked_lm_loss"] for line in lines if line["split"] == "train"]
     assert losses[-1] < losses[0] - 0.2  # it learns
 
-    printed = tiny_runs.run([sys.executable, "-m", "electra_tf.evaluate", f"--workdir={workdir}",
-                        "--random_words"]).stdout
+    printed = tiny_runs.run(
+        [sys.executable, "-m", "electra_tf", "evaluate", f"--workdir={workdir}", "--random_words"]
+    ).stdout
     metrics = json.loads((workdir / "eval.json").read_text())
     held_out = json.loads((packed / "dataset.json").read_text())["splits"]["eval"]
     assert metrics["examples"] == held_out["examples"] and metrics["step"] == 30

@@ -12,6 +12,8 @@ TWO = {"runtime.strategy": "mirrored"}
 ACCUMULATED = {"train.accumulation_steps": 2}
 EVALUATED = {**tiny_runs.NO_DROPOUT, "train.eval_steps": 10}
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
@@ -21,24 +23,33 @@ def finished(data, tmp_path_factory):
     """
     root = tmp_path_factory.mktemp("replicas")
     first = tiny_runs.together(
-        data, (root / "one", EVALUATED), (root / "two", EVALUATED, TWO),
-        (root / "accumulated", EVALUATED, ACCUMULATED))
+        data,
+        (root / "one", EVALUATED),
+        (root / "two", EVALUATED, TWO),
+        (root / "accumulated", EVALUATED, ACCUMULATED),
+    )
     for name in ("to_two", "to_accumulated"):
         tiny_runs.rewind(root / "one", root / name, 10)
     shutil.copytree(root / "one", root / "owing")
-    lines = [line for line in tiny_runs.metrics(root / "one")
-             if (line["step"], line["split"]) != (20, "eval")]
+    lines = [
+        line
+        for line in tiny_runs.metrics(root / "one")
+        if (line["step"], line["split"]) != (20, "eval")
+    ]
     (root / "owing" / "metrics.jsonl").write_text(
-        "".join(json.dumps(line) + "\n" for line in lines))
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )
     second = tiny_runs.together(
-        data, (root / "to_two", EVALUATED, TWO),
-        (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED), (root / "owing", EVALUATED, TWO))
+        data,
+        (root / "to_two", EVALUATED, TWO),
+        (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED),
+        (root / "owing", EVALUATED, TWO),
+    )
     names = ("one", "two", "accumulated", "to_two", "to_accumulated", "owing")
     return root, dict(zip(names, first + second, strict=True))
 
 
-@pytest.mark.parametrize("name", ["two", "accumulated", "to_two", "to_accumulated",
-                                  "owing"])
+@pytest.mark.parametrize("name", ["two", "accumulated", "to_two", "to_accumulated", "owing"])
 def test_equal_to_rounding(finished, name):
     root, seen = finished
     assert seen[name]["error"] is None
@@ -48,13 +59,22 @@ def test_equal_to_rounding(finished, name):
     assert got.keys() == expected.keys()
     for variable, value in expected.items():
         np.testing.assert_allclose(got[variable], value, rtol=1e-5, atol=1e-6, err_msg=variable)
-    moved = max(np.abs(start[variable] - value).max() for variable, value in expected.items()
-                if variable.startswith("weights/"))
+    moved = max(
+        np.abs(start[variable] - value).max()
+        for variable, value in expected.items()
+        if variable.startswith("weights/")
+    )
     assert moved > 1e-2  # the tolerance is small against what training changes
 
     lines, others = tiny_runs.metrics(root / "one"), tiny_runs.metrics(root / name)
     assert [(line["step"], line["split"]) for line in lines] == [
-        (5, "train"), (10, "train"), (10, "eval"), (15, "train"), (20, "train"), (20, "eval")]
+        (5, "train"),
+        (10, "train"),
+        (10, "eval"),
+        (15, "train"),
+        (20, "train"),
+        (20, "eval"),
+    ]
     for line, other in zip(lines, others, strict=True):
         assert line.keys() == other.keys()
         for metric in line.keys() - {"split", "tokens_per_second"}:
@@ -70,22 +90,44 @@ def test_every_example_counts_once(data, finished, name):
     for split in ("train", "eval"):
         records = tf.data.TFRecordDataset(f"{data}/{split}-00000-of-00001.tfrecord")
         examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
-        tokens[split] = sum(sum(example.features.feature["input_mask"].int64_list.value)
-                            for example in examples)
+        tokens[split] = sum(
+            sum(example.features.feature["input_mask"].int64_list.value) for example in examples
+        )
     counted = finished[1][name]["tokens"]  # in the order of metrics.jsonl
     assert counted[2] == counted[5] == tokens["eval"]
     assert sum(counted) - 2 * tokens["eval"] == tokens["train"]  # 20 steps are one epoch
 
 
-@pytest.mark.parametrize("name, traces", [("one", 1), ("two", 2), ("accumulated", 2), ("to_two", 2),
-                                          ("to_accumulated", 4), ("owing", 0)])
+@pytest.mark.parametrize(
+    "name, traces",
+    [
+        ("one", 1),
+        ("two", 2),
+        ("accumulated", 2),
+        ("to_two", 2),
+        ("to_accumulated", 4),
+        ("owing", 0),
+    ],
+)
 def test_the_step_is_traced_once_per_replica(finished, name, traces):
     """Accumulation has the first micro-batch and the loop over the others."""
     assert finished[1][name]["traces"] == traces
 
 
 def test_metrics_have_the_names_of_the_evaluation(finished):
-    names = {"step", "split", "loss", "masked_lm_loss", "masked_lm_accuracy",
-             "sampled_masked_lm_accuracy", "disc_loss", "disc_accuracy", "disc_precision",
-             "disc_recall", "disc_auc", "learning_rate", "tokens_per_second"}
+    names = {
+        "step",
+        "split",
+        "loss",
+        "masked_lm_loss",
+        "masked_lm_accuracy",
+        "sampled_masked_lm_accuracy",
+        "disc_loss",
+        "disc_accuracy",
+        "disc_precision",
+        "disc_recall",
+        "disc_auc",
+        "learning_rate",
+        "tokens_per_second",
+    }
     assert all(line.keys() == names for line in tiny_runs.metrics(finished[0] / "one"))

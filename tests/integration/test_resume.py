@@ -67,16 +67,23 @@ def test_stopped_damaged_and_continued(data, tmp_path):
     again = tiny_runs.run(command).stderr
     assert again == f"Nothing to train: the run is at step {end} of {end}.\n"
     refused = tiny_runs.run([*command, "--config.model.hidden_size=64"], code=1).stderr
-    assert refused == ("error: A run must keep its networks: config.model.hidden_size was 32 in "
-                       f"{workdir}. Received: 64. Take another --workdir.\n")
+    assert refused == (
+        "error: A run must keep its networks: config.model.hidden_size was 32 in "
+        f"{workdir}. Received: 64. Take another --workdir.\n"
+    )
     assert ((workdir / "metrics.jsonl").read_bytes(), files(workdir)) == before
 
 
 @pytest.mark.slow
 def test_killed_three_times_is_never_interrupted(data, tmp_path):
     """Bit for bit, with dropout: weights, slots, and every line of metrics.jsonl."""
-    changes = {"runtime.deterministic": "true", "train.num_steps": 150, "train.log_steps": 3,
-               "train.checkpoint_steps": 9, "train.eval_steps": 50}
+    changes = {
+        "runtime.deterministic": "true",
+        "train.num_steps": 150,
+        "train.log_steps": 3,
+        "train.checkpoint_steps": 9,
+        "train.eval_steps": 50,
+    }
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     tiny_runs.run(tiny_runs.command(data, whole, changes))
     command, seed = tiny_runs.command(data, killed, changes), random.randrange(1000)
@@ -94,7 +101,8 @@ def test_killed_three_times_is_never_interrupted(data, tmp_path):
     assert files(killed) == files(whole)
     lines, others = tiny_runs.metrics(whole), tiny_runs.metrics(killed)
     assert [(line["step"], line["split"]) for line in lines] == [
-        (line["step"], line["split"]) for line in others]
+        (line["step"], line["split"]) for line in others
+    ]
     for line, other in zip(lines, others, strict=True):
         assert line["learning_rate"] == other["learning_rate"]
         if line["step"] % 9 == 0:  # elsewhere a resume leaves out what came before its checkpoint

@@ -26,12 +26,16 @@ from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 pytestmark = pytest.mark.slow  # an export and a server of each kind
 
 TEXTS = ["the model of words", "", "Über naïve data, trained."]
-FIELDS = {"classification": ["review"], "multi_label": ["text"],
-          "regression": ["sentence1", "sentence2"]}
+FIELDS = {
+    "classification": ["review"],
+    "multi_label": ["text"],
+    "regression": ["sentence1", "sentence2"],
+}
 
 
-@pytest.fixture(scope="module", params=["classification", "multi_label", "regression", "tagging",
-                                        "squad"])
+@pytest.fixture(
+    scope="module", params=["classification", "multi_label", "regression", "tagging", "squad"]
+)
 def served(request, tmp_path_factory, tiny_vocab_file):
     """The kind of a model, and its server's addresses."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -45,24 +49,33 @@ def _request(kind, new_request, signature):
     request = new_request()
     request.model_spec.name, request.model_spec.signature_name = "electra", signature
     for text in TEXTS:
-        feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
-                   for name in FIELDS[kind]}
+        feature = {
+            name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+            for name in FIELDS[kind]
+        }
         request.input.example_list.examples.append(
-            tf.train.Example(features=tf.train.Features(feature=feature)))
+            tf.train.Example(features=tf.train.Features(feature=feature))
+        )
     return request
 
 
 def _predicted(kind, ports):
-    names = ["text", "text_pair"][:len(FIELDS[kind])]
-    response = requests.post(f"http://{ports['rest']}/v1/models/electra:predict",
-                             json={"inputs": {name: TEXTS for name in names}})
+    names = ["text", "text_pair"][: len(FIELDS[kind])]
+    response = requests.post(
+        f"http://{ports['rest']}/v1/models/electra:predict",
+        json={"inputs": {name: TEXTS for name in names}},
+    )
     return response.json()["outputs"]
 
 
 def _rest(ports, kind, verb):
-    return requests.post(f"http://{ports['rest']}/v1/models/electra:{verb}", json={
-        "signature_name": verb,
-        "examples": [{name: text for name in FIELDS[kind]} for text in TEXTS]}).json()["results"]
+    return requests.post(
+        f"http://{ports['rest']}/v1/models/electra:{verb}",
+        json={
+            "signature_name": verb,
+            "examples": [{name: text for name in FIELDS[kind]} for text in TEXTS],
+        },
+    ).json()["results"]
 
 
 @pytest.mark.parametrize("served", ["regression"], indirect=True)
@@ -96,8 +109,10 @@ def test_classify(served):
     np.testing.assert_allclose([[score for _, score in row] for row in rest], scores, atol=1e-6)
 
 
-INPUTS = {"regression": ["--text=the model", "--text_pair=the data"],
-          "squad": ["--question=which model?", "--context=the model of the data"]}
+INPUTS = {
+    "regression": ["--text=the model", "--text_pair=the data"],
+    "squad": ["--question=which model?", "--context=the model of the data"],
+}
 SHOWN = {
     "classification": r"(.+)  \((\1 0\.\d{3}(, .+ 0\.\d{3}){3})\)",
     "multi_label": r".+  \((.+ [01]\.\d{3}(, |\))){4}",
@@ -119,8 +134,7 @@ def test_client_shows_answers(served):
     answers = []
     for protocol in ("grpc", "rest"):
         client = new_client(protocol, ports[protocol], "electra", timeout=TIME_LIMIT)
-        columns = client.predict({name: [text] for name, text in inputs.items()},
-                                 "serving_default")
+        columns = client.predict({name: [text] for name, text in inputs.items()}, "serving_default")
         answers += rows_of(columns)
     assert answers[0].keys() == answers[1].keys()
     for name, value in answers[0].items():
@@ -129,9 +143,22 @@ def test_client_shows_answers(served):
         else:
             assert value == answers[1][name]
     result = subprocess.run(
-        [sys.executable, "-m", "export.client", f"--target={ports['rest']}", "--protocol=rest",
-         f"--timeout={TIME_LIMIT}", *flags],
-        text=True, capture_output=True, cwd=ROOT, timeout=TIME_LIMIT, check=True)
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "client",
+            f"--target={ports['rest']}",
+            "--protocol=rest",
+            f"--timeout={TIME_LIMIT}",
+            *flags,
+        ],
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        timeout=TIME_LIMIT,
+        check=True,
+    )
     assert re.fullmatch(SHOWN[kind] + "\n", result.stdout), result.stdout
     if kind == "classification":
         best = int(np.argmax(answers[0]["probabilities"]))

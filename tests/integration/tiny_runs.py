@@ -24,12 +24,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCAB_SIZE = 61
 LENGTH = 16
-TIME_LIMIT = 300  # seconds; a command takes about 8, on a busy machine 60
-TINY = {"model.hidden_size": 32, "model.num_layers": 1, "model.num_heads": 2,
-        "model.intermediate_size": 64, "model.embedding_size": 16, "model.max_positions": LENGTH,
-        "generator.hidden_fraction": 0.5, "optimizer.learning_rate": 3e-3,
-        "optimizer.warmup_steps": 5, "train.batch_size": 12, "train.num_steps": 20,
-        "train.log_steps": 5, "train.checkpoint_steps": 5, "train.eval_steps": 0}
+TIME_LIMIT = 1800  # seconds, against a hang; a command takes about 8, on a busy machine 60
+TINY = {
+    "model.hidden_size": 32,
+    "model.num_layers": 1,
+    "model.num_heads": 2,
+    "model.intermediate_size": 64,
+    "model.embedding_size": 16,
+    "model.max_positions": LENGTH,
+    "generator.hidden_fraction": 0.5,
+    "optimizer.learning_rate": 3e-3,
+    "optimizer.warmup_steps": 5,
+    "train.batch_size": 12,
+    "train.num_steps": 20,
+    "train.log_steps": 5,
+    "train.checkpoint_steps": 5,
+    "train.eval_steps": 0,
+}
 NO_DROPOUT = {"model.hidden_dropout": 0.0, "model.attention_dropout": 0.0}
 
 
@@ -44,11 +55,24 @@ def write_data(directory: pathlib.Path, num_train: int = 240, num_eval: int = 37
         writer = ShardWriter(directory / name)
         writer.write(_examples(random, number))
         writer.close()
-        splits[split] = {"documents": number, "examples": number, "tokens": writer.num_tokens,
-                         "files": [{"name": name, "examples": number}]}
-    (directory / "dataset.json").write_text(json.dumps({
-        "format_version": 1, "seq_length": LENGTH, "packing": "none", "splits": splits,
-        "vocab_size": VOCAB_SIZE, "tokenizer": {"lower_case": True, "strip_accents": True}}))
+        splits[split] = {
+            "documents": number,
+            "examples": number,
+            "tokens": writer.num_tokens,
+            "files": [{"name": name, "examples": number}],
+        }
+    (directory / "dataset.json").write_text(
+        json.dumps(
+            {
+                "format_version": 1,
+                "seq_length": LENGTH,
+                "packing": "none",
+                "splits": splits,
+                "vocab_size": VOCAB_SIZE,
+                "tokenizer": {"lower_case": True, "strip_accents": True},
+            }
+        )
+    )
     return str(directory)
 
 
@@ -62,7 +86,7 @@ def _examples(random, number):
         words = first_word + (random.integers(num_words) + np.cumsum(steps)) % num_words
         ids[row, :length] = [2, *words, 3]
         mask[row, :length] = 1
-        segments[row, length // 2:length] = 1
+        segments[row, length // 2 : length] = 1
     return {"input_ids": ids, "input_mask": mask, "segment_ids": segments}
 
 
@@ -71,8 +95,15 @@ def command(data: str, workdir, *changes: dict) -> list[str]:
     fields = {"data.dir": data, **TINY}
     for change in changes:
         fields |= change
-    return [sys.executable, "-m", "electra_tf.pretrain", "--config=configs/electra_small.py",
-            f"--workdir={workdir}", *(f"--config.{name}={value}" for name, value in fields.items())]
+    return [
+        sys.executable,
+        "-m",
+        "electra_tf",
+        "pretrain",
+        "--config=configs/electra_small.py",
+        f"--workdir={workdir}",
+        *(f"--config.{name}={value}" for name, value in fields.items()),
+    ]
 
 
 @dataclasses.dataclass
@@ -93,6 +124,7 @@ def finish(process: subprocess.Popen, code: int = 0) -> Result:
     """Waits for a command's end and checks the exit code."""
     result = Result(*process.communicate(timeout=TIME_LIMIT))
     assert process.returncode == code, f"exit code {process.returncode}:\n{result.stderr}"
+    assert "AutoGraph could not transform" not in result.stderr
     return result
 
 
@@ -100,11 +132,19 @@ def finish(process: subprocess.Popen, code: int = 0) -> Result:
 def start(arguments: list[str], **environment):
     """A running command, killed at the end of the block if it still lives."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    inherited = {name: value for name, value in os.environ.items()
-                 if name not in ("TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG")
+    }
     process = subprocess.Popen(
-        arguments, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**inherited, "PYTHONPATH": path, **environment})
+        arguments,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**inherited, "PYTHONPATH": path, **environment},
+    )
     try:
         yield process
     finally:
@@ -137,8 +177,12 @@ def together(data: str, *runs: tuple, exact_noise: bool = False) -> list[dict]:
         For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
         line of training metrics has counted.
     """
-    fields = {"data.dir": data, **TINY, "runtime.strategy": "one_device",
-              "runtime.num_virtual_devices": 2}
+    fields = {
+        "data.dir": data,
+        **TINY,
+        "runtime.strategy": "one_device",
+        "runtime.num_virtual_devices": 2,
+    }
     merged = []
     for workdir, *changes in runs:
         own = dict(fields)
@@ -173,9 +217,11 @@ def saved(path: str) -> dict[str, np.ndarray]:
     """Every number of a checkpoint by its name in the TrainState."""
     reader = tf.train.load_checkpoint(path)
     prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
-    return {name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"):
-            reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-            if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith(prefix)
+    }
 
 
 def rewind(workdir, to, step: int, **planted) -> None:
@@ -190,8 +236,9 @@ def rewind(workdir, to, step: int, **planted) -> None:
     shutil.copytree(workdir, to)
     path = os.path.join(to, "checkpoints", f"ckpt-{step}")
     listing = os.path.join(to, "checkpoints", "checkpoint")
-    pathlib.Path(listing).write_text(f'model_checkpoint_path: "ckpt-{step}"\n'
-                                     f'all_model_checkpoint_paths: "ckpt-{step}"\n')
+    pathlib.Path(listing).write_text(
+        f'model_checkpoint_path: "ckpt-{step}"\nall_model_checkpoint_paths: "ckpt-{step}"\n'
+    )
     if planted:
         values = saved(path)
         for part, change in planted.items():
@@ -206,19 +253,25 @@ def rewind(workdir, to, step: int, **planted) -> None:
 
 def _run_all(runs):
     from configs import electra_small
-    from electra_tf import pretraining
+    from electra_tf.runs import pretraining
     from electra_tf.tasks.pretraining import PretrainingTask
 
     class Watched(PretrainingTask):
         """Notes how often the loss is traced and how many tokens the metrics are made of."""
 
-        def loss_sums(self, *args):
-            seen["traces"] += 1
-            return super().loss_sums(*args)
+        def __init__(self, config, model=None):
+            super().__init__(config, model)
+            loss_sums, metrics = self.objective.loss_sums, self.objective.metrics
 
-        def metrics(self, counts):
-            seen["tokens"].append(float(counts["disc/total"]))
-            return super().metrics(counts)
+            def counted(model, batch, draws, dropout):
+                seen["traces"] += dropout is not None  # an evaluation has none
+                return loss_sums(model, batch, draws, dropout)
+
+            def noted(counts):
+                seen["tokens"].append(float(counts["disc/total"]))
+                return metrics(counts)
+
+            self.objective.loss_sums, self.objective.metrics = counted, noted
 
     pretraining.PretrainingTask = Watched
     for workdir, fields in runs:
@@ -235,19 +288,19 @@ def _run_all(runs):
 
 
 def _exact_uniform(self, name, rows, shape):
-    """Stands in for BatchRandom.uniform: a hash of name, step and place."""
+    """Stands in for Draws.uniform: a hash of name, step and place."""
     bits = tf.range(self._global_rows * int(np.prod(shape)), dtype=tf.int32)
-    bits = bits * 1_640_531_527 + zlib.crc32(name.encode()) % 2 ** 31 + self._step * 40_503
+    bits = bits * 1_640_531_527 + zlib.crc32(name.encode()) % 2**31 + self._step * 40_503
     for shift, factor in ((15, 739_982_445), (13, 1_540_483_477)):
         bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, shift)) * factor
-    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 7), 2 ** 23 - 1)
-    noise = tf.reshape((tf.cast(bits, tf.float32) + 0.5) * 2.0 ** -23, [-1, *shape])
+    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 7), 2**23 - 1)
+    noise = tf.reshape((tf.cast(bits, tf.float32) + 0.5) * 2.0**-23, [-1, *shape])
     return tf.slice(noise, [self._first_row, *[0] * len(shape)], [rows, *shape])
 
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["exact"]:
-        from electra_tf.models.randomness import BatchRandom
+        from electra_tf.models.randomness import Draws
 
-        BatchRandom.uniform = _exact_uniform
+        Draws.uniform = _exact_uniform
     _run_all(json.loads(sys.argv[1]))

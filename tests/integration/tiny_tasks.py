@@ -13,40 +13,60 @@ import numpy as np
 import tiny_runs
 
 from electra_tf.config import Config
-from electra_tf.models.electra import variable_shapes
-from electra_tf.train import model_directory
-from electra_tf.train.model_directory import Pretrained
+from electra_tf.objectives import build_objective
+from electra_tf.saved import model_directory
+from electra_tf.saved.model_directory import Pretrained
+from electra_tf.text.vocabulary import Vocabulary
 
-COMMAND = [sys.executable, "-m", "electra_tf.finetune"]
-PREDICT = [sys.executable, "-m", "electra_tf.predict"]
+COMMAND = [sys.executable, "-m", "electra_tf", "finetune"]
+PREDICT = [sys.executable, "-m", "electra_tf", "predict"]
 NUM_TRAIN, NUM_DEV, NUM_TEST = 320, 41, 7  # a last batch of 9 rows, and fewer rows than a batch
 # What a task is about: words of the vocabulary that decide, and words that do not.
 SIGNAL = ("network", "model", "data")
 OTHERS = ("the", "of", "and", "small", "large", "text", "words", "trained", "with", "for")
-FIELDS = {"train.batch_size": 16, "train.num_epochs": 5.0, "train.log_steps": 5,
-          "train.checkpoint_steps": 1000, "optimizer.learning_rate": 2e-3,
-          "optimizer.layer_decay": 1.0, "task.max_seq_length": 32}
+FIELDS = {
+    "train.batch_size": 16,
+    "train.num_epochs": 5.0,
+    "train.log_steps": 5,
+    "train.checkpoint_steps": 1000,
+    "optimizer.learning_rate": 2e-3,
+    "optimizer.layer_decay": 1.0,
+    "task.max_seq_length": 32,
+}
 
 
 def write_model(directory, vocab_file, **sizes) -> str:
     """Writes a model directory of random weights: 2 layers, hidden 32, 48 positions."""
-    tokens = tuple(pathlib.Path(vocab_file).read_text(encoding="utf-8").splitlines())
+    vocabulary = Vocabulary.from_file(vocab_file)
     config = Config()
-    sizes = {"vocab_size": len(tokens), "hidden_size": 32, "num_layers": 2, "num_heads": 2,
-             "intermediate_size": 64, "embedding_size": 32, "max_positions": 48} | sizes
+    sizes = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "embedding_size": 32,
+        "max_positions": 48,
+    } | sizes
     for name, value in sizes.items():
         setattr(config.model, name, value)
     random = np.random.default_rng(0)
-    weights = {path: random.normal(path.endswith("gamma"), 0.1, shape).astype(np.float32)
-               for path, shape in variable_shapes(config, ("discriminator_head/",)).items()}
-    model_directory.write(Pretrained(config, weights, tokens), str(directory))
+    weights = {
+        path: random.normal(path.endswith("gamma"), 0.1, shape).astype(np.float32)
+        for path, shape in build_objective(config).variable_shapes(("discriminator_head/",)).items()
+    }
+    model_directory.write(Pretrained(config, weights, vocabulary), str(directory))
     return str(directory)
 
 
 def command(config: str, workdir, fields: dict) -> list[str]:
     """The finetune command with FIELDS and other config fields."""
-    return [*COMMAND, f"--config=configs/{config}", f"--workdir={workdir}",
-            *(f"--config.{name}={value}" for name, value in (FIELDS | fields).items())]
+    return [
+        *COMMAND,
+        f"--config=configs/{config}",
+        f"--workdir={workdir}",
+        *(f"--config.{name}={value}" for name, value in (FIELDS | fields).items()),
+    ]
 
 
 def predict_command(model, source, output) -> list[str]:
@@ -66,8 +86,10 @@ def together(*runs: tuple) -> list[dict]:
         For each: `error`, `traces` of the step, the `widths` of the batches that were made.
     """
     fields = {**FIELDS, "runtime.strategy": "one_device", "runtime.num_virtual_devices": 2}
-    prepared = [[str(workdir), config, fields | changes, *map(str, source)]
-                for workdir, config, changes, *source in runs]
+    prepared = [
+        [str(workdir), config, fields | changes, *map(str, source)]
+        for workdir, config, changes, *source in runs
+    ]
     result = tiny_runs.run([sys.executable, __file__, json.dumps(prepared)])
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -87,7 +109,8 @@ def _with_signals(random, signals=SIGNAL):
 def _splits():
     """Names, sizes and generators of the splits."""
     for seed, (split, number) in enumerate(
-            (("train", NUM_TRAIN), ("dev", NUM_DEV), ("test", NUM_TEST))):
+        (("train", NUM_TRAIN), ("dev", NUM_DEV), ("test", NUM_TEST))
+    ):
         yield split, number, np.random.default_rng(seed)
 
 
@@ -111,6 +134,7 @@ def _write_lines(directory, new_row):
 
 def write_pairs(directory: pathlib.Path) -> dict:
     """JSON lines: whether the second text has the word."""
+
     def new_row(random):
         second, (there,) = _with_signals(random, SIGNAL[:1])
         return {"premise": " ".join(_text(random)), "hypothesis": second, "label": int(there)}
@@ -132,6 +156,7 @@ def write_multi_label(directory: pathlib.Path) -> dict:
 
 def write_regression(directory: pathlib.Path) -> dict:
     """JSON lines: two of the words have a price each."""
+
     def new_row(random):
         text, there = _with_signals(random, SIGNAL[:2])
         return {"text": text, "label": float(there @ [30, 10]) - 20}
@@ -159,9 +184,19 @@ def write_squad(directory: pathlib.Path) -> dict:
         for row in range(number):
             context, (there,) = _with_signals(random, SIGNAL[:1])
             answers = [{"text": "network", "answer_start": context.find("network")}] * int(there)
-            paragraphs.append({"context": context, "qas": [
-                {"id": f"{split}{row}", "question": "which text?", "answers": answers,
-                 "is_impossible": not answers}]})
+            paragraphs.append(
+                {
+                    "context": context,
+                    "qas": [
+                        {
+                            "id": f"{split}{row}",
+                            "question": "which text?",
+                            "answers": answers,
+                            "is_impossible": not answers,
+                        }
+                    ],
+                }
+            )
         content = {"version": "v2.0", "data": [{"title": "", "paragraphs": paragraphs}]}
         (directory / f"{split}-v2.0.json").write_text(json.dumps(content))
     return {"task.max_query_length": 8, "task.doc_stride": 4}
@@ -173,20 +208,23 @@ def write_cola(directory: pathlib.Path) -> dict:
         lines = ["index\tsentence\n"] if split == "test" else []
         for row in range(number):
             text, (there,) = _with_signals(random, SIGNAL[:1])
-            lines.append(f"{row}\t{text}\n" if split == "test" else
-                         f"gj04\t{int(there)}\t\t{text}\n")
+            lines.append(
+                f"{row}\t{text}\n" if split == "test" else f"gj04\t{int(there)}\t\t{text}\n"
+            )
         (directory / f"{split}.tsv").write_text("".join(lines))
     return {}
 
 
 # By name: the config and what writes the data.
-TASKS = {"classification": ("custom.py:classification", write_classification),
-         "pairs": ("custom.py:classification", write_pairs),
-         "multi_label": ("custom.py:multi_label", write_multi_label),
-         "regression": ("custom.py:regression", write_regression),
-         "tagging": ("tagging.py:chunk", write_tagging),
-         "squad": ("squad.py:v2", write_squad),
-         "cola": ("glue.py:cola", write_cola)}
+TASKS = {
+    "classification": ("custom.py:classification", write_classification),
+    "pairs": ("custom.py:classification", write_pairs),
+    "multi_label": ("custom.py:multi_label", write_multi_label),
+    "regression": ("custom.py:regression", write_regression),
+    "tagging": ("tagging.py:chunk", write_tagging),
+    "squad": ("squad.py:v2", write_squad),
+    "cola": ("glue.py:cola", write_cola),
+}
 
 
 def write_task(name: str, directory: pathlib.Path) -> tuple[str, dict]:
@@ -199,15 +237,21 @@ def write_task(name: str, directory: pathlib.Path) -> tuple[str, dict]:
 def _run_all(runs):
     import importlib
 
-    from electra_tf import finetuning, prediction
-    from electra_tf.tasks.finetuning_loop import LoopTask
+    from electra_tf.runs import finetuning, prediction
+    from electra_tf.tasks.finetuning import LoopTask
 
     class Watched(LoopTask):
         """Notes how often the loss is traced, and for which width."""
 
-        def loss_sums(self, model, batch, random, rng):
-            seen["traces"] += 1
-            return super().loss_sums(model, batch, random, rng)
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            loss_sums = self.objective.loss_sums
+
+            def counted(*args):
+                seen["traces"] += 1
+                return loss_sums(*args)
+
+            self.objective.loss_sums = counted
 
         def train_batch(self, step):
             batch = super().train_batch(step)

@@ -30,9 +30,12 @@ def make(directory, architecture, config, old_pickle=False):
     model.save_pretrained(directory)
     if old_pickle:
         os.remove(os.path.join(directory, "model.safetensors"))
-        state = {name.replace("LayerNorm.weight", "LayerNorm.gamma")
-                 .replace("LayerNorm.bias", "LayerNorm.beta"): value
-                 for name, value in model.state_dict().items()}
+        state = {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            ): value
+            for name, value in model.state_dict().items()
+        }
         state["electra.embeddings.position_ids"] = torch.arange(config["max_position_embeddings"])
         torch.save(state, os.path.join(directory, "pytorch_model.bin"))
 
@@ -43,14 +46,20 @@ def compute(directory, loader, inputs, output):
     import torch
 
     model, loading = getattr(transformers, loader).from_pretrained(
-        directory, output_loading_info=True)
+        directory, output_loading_info=True
+    )
     batch = {name: torch.tensor(value, dtype=torch.long) for name, value in np.load(inputs).items()}
     with torch.no_grad():
         outputs = model.eval()(**batch, output_hidden_states=True)
     arrays = {"hidden": outputs.hidden_states[-1]}
     arrays |= {"logits": outputs.logits} if "logits" in outputs else {}
-    np.savez(output, **arrays, missing=sorted(loading["missing_keys"]),
-             unexpected=sorted(loading["unexpected_keys"]), architecture=type(model).__name__)
+    np.savez(
+        output,
+        **arrays,
+        missing=sorted(loading["missing_keys"]),
+        unexpected=sorted(loading["unexpected_keys"]),
+        architecture=type(model).__name__,
+    )
 
 
 def tokenize(directory, texts, pairs, output):
@@ -58,10 +67,14 @@ def tokenize(directory, texts, pairs, output):
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     batches = [tokenizer(texts, padding=True), tokenizer(texts, pairs, padding=True)]
     with open(output, "w", encoding="utf-8") as file:
-        json.dump({"batches": [dict(batch) for batch in batches],
-                   "max_length": tokenizer.model_max_length,
-                   "decoded": tokenizer.decode(batches[0]["input_ids"][0],
-                                               skip_special_tokens=True)}, file)
+        json.dump(
+            {
+                "batches": [dict(batch) for batch in batches],
+                "max_length": tokenizer.model_max_length,
+                "decoded": tokenizer.decode(batches[0]["input_ids"][0], skip_special_tokens=True),
+            },
+            file,
+        )
 
 
 def fill_mask(directory, text, output):

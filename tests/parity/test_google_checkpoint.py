@@ -7,13 +7,14 @@ import pytest
 import tensorflow as tf
 
 from electra_tf.conversion import convert, google
+from tests.conftest import REFERENCE, shipped_and_whole
 
-CHECKPOINT = "parity/official_small_style/checkpoint"
 
-
-def test_there_and_back_every_tensor_is_the_same(shared, tmp_path):
-    source = shared / CHECKPOINT
-    settings = str(source.parent / "config.json")
+@pytest.mark.parametrize(
+    "folder", shipped_and_whole("original_model", "parity/official_small_style")
+)
+def test_there_and_back_every_tensor_is_the_same(folder, tmp_path):
+    source, settings = folder / "checkpoint", str(folder / "config.json")
     convert(str(source), "google", str(tmp_path / "ours"), "electra_tf", config_json=settings)
     convert(str(tmp_path / "ours"), "electra_tf", str(tmp_path / "theirs"), "google")
     before, after = (tf.train.load_checkpoint(str(path)) for path in (source, tmp_path / "theirs"))
@@ -33,15 +34,21 @@ def test_there_and_back_every_tensor_is_the_same(shared, tmp_path):
     assert again.config == ours.config
 
 
-def test_nothing_is_written_for_a_checkpoint_that_does_not_fit(shared, tmp_path):
-    source = tf.train.load_checkpoint(str(shared / CHECKPOINT))
-    names = [name for name in source.get_variable_to_shape_map()
-             if name != "electra/encoder/layer_1/output/LayerNorm/beta"]
-    tf.raw_ops.SaveV2(prefix=str(tmp_path / "model"), tensor_names=names,
-                      shape_and_slices=[""] * len(names),
-                      tensors=[source.get_tensor(name) for name in names])
+def test_nothing_is_written_for_a_checkpoint_that_does_not_fit(tmp_path):
+    source = tf.train.load_checkpoint(str(REFERENCE / "original_model" / "checkpoint"))
+    names = [
+        name
+        for name in source.get_variable_to_shape_map()
+        if name != "electra/encoder/layer_1/output/LayerNorm/beta"
+    ]
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "model"),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[source.get_tensor(name) for name in names],
+    )
     before = sorted(tmp_path.iterdir())
-    missing = r"1 missing: electra/encoder/layer_1/output/LayerNorm/beta \[128\]"
+    missing = r"1 missing: electra/encoder/layer_1/output/LayerNorm/beta \[64\]"
     for output_format in ("electra_tf", "google", "huggingface"):
         with pytest.raises(ValueError, match=missing):
             convert(str(tmp_path / "model"), "google", str(tmp_path / "output"), output_format)

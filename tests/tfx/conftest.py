@@ -4,6 +4,9 @@ import pathlib
 import sys
 
 import pytest
+import tensorflow as tf
+
+tf.config.list_physical_devices()  # what it prints on its start belongs to no test
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 

@@ -25,32 +25,58 @@ from tfx.components.evaluator import constants
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
 from electra_tf.config import Config
-from electra_tf.finetune_config import FinetuneConfig, TaskConfig
-from electra_tf.tfx import cluster_runner, evaluator, finetuning_pipeline, pretraining_pipeline
+from electra_tf.config.finetuning import FinetuneConfig, TaskConfig
+from electra_tf.tfx.components import evaluator
+from electra_tf.tfx.pipelines import finetuning as finetuning_pipeline
+from electra_tf.tfx.pipelines import pretraining as pretraining_pipeline
+from electra_tf.tfx.runners import cluster as cluster_runner
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 UPDATE = bool(os.environ.get("ELECTRA_TF_UPDATE_GOLDEN"))
 ROOT, SERVING, IMAGE = "gs://bucket/root", "gs://bucket/serving", "registry/electra_tf:1"
 OUTPUTS = {"kubeflow": "pipeline.yaml", "vertex": "pipeline.json"}
 PRETRAINING = {
-    "ElectraExampleGen", "StatisticsGen", "PretrainingSchemaGen", "ExampleValidator",
-    "ElectraPretrainer", "HeldOutEvaluator", "ServingExporter", "BundleChecker", "Pusher"}
+    "ElectraExampleGen",
+    "StatisticsGen",
+    "PretrainingSchemaGen",
+    "ExampleValidator",
+    "ElectraPretrainer",
+    "HeldOutEvaluator",
+    "ServingExporter",
+    "BundleChecker",
+    "Pusher",
+}
 FINETUNING = {
-    "TaskExampleGen", "StatisticsGen", "TaskSchemaGen", "ExampleValidator", "pretrained-model",
-    "ElectraFinetuner", "ServingExporter", "Evaluator", "BundleChecker", "Pusher"}
+    "TaskExampleGen",
+    "StatisticsGen",
+    "TaskSchemaGen",
+    "ExampleValidator",
+    "pretrained-model",
+    "ElectraFinetuner",
+    "ServingExporter",
+    "Evaluator",
+    "BundleChecker",
+    "Pusher",
+}
 RESOLVERS = {"baseline-model-resolver", "baseline-model-blessing-resolver"}  # one node, two tasks
 
 
 def pretraining(runner="vertex", **changes):
     return pretraining_pipeline.build(
-        changes.pop("root", ROOT), SERVING, Config(), "gs://bucket/text/*.txt.xz", runner=runner,
-        **changes)
+        changes.pop("root", ROOT),
+        SERVING,
+        Config(),
+        "gs://bucket/text/*.txt.xz",
+        runner=runner,
+        **changes,
+    )
 
 
 def finetuning(runner="vertex"):
     config = FinetuneConfig(task=TaskConfig(kind="glue", name="cola"))
-    return finetuning_pipeline.build(ROOT, SERVING, config, "gs://bucket/glue/CoLA",
-                                     "gs://bucket/model", runner=runner)
+    return finetuning_pipeline.build(
+        ROOT, SERVING, config, "gs://bucket/glue/CoLA", "gs://bucket/model", runner=runner
+    )
 
 
 PIPELINES = {"pretraining": (pretraining, PRETRAINING), "finetuning": (finetuning, FINETUNING)}
@@ -79,7 +105,7 @@ def readable(value):
         arguments = [readable(item) for item in value]
         if "--json_serialized_inputs_spec_args" in arguments:  # the component's inputs once more
             first = arguments.index("--json_serialized_inputs_spec_args")
-            del arguments[first:first + 2]
+            del arguments[first : first + 2]
         return arguments
     if isinstance(value, dict):
         return {key: readable(item) for key, item in value.items() if key != "sdkVersion"}
@@ -92,8 +118,13 @@ def readable(value):
 
 def vertex_job(path: pathlib.Path, **values):
     return aiplatform.PipelineJob(
-        display_name="test", template_path=str(path), project="project", location="us-central1",
-        credentials=AnonymousCredentials(), parameter_values=values)
+        display_name="test",
+        template_path=str(path),
+        project="project",
+        location="us-central1",
+        credentials=AnonymousCredentials(),
+        parameter_values=values,
+    )
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -103,8 +134,12 @@ def test_golden_file(compiled, name):
     if UPDATE:
         golden.write_text(text, encoding="utf-8")
     difference = difflib.unified_diff(
-        golden.read_text(encoding="utf-8").splitlines(), text.splitlines(), golden.name,
-        "compiled now", lineterm="")
+        golden.read_text(encoding="utf-8").splitlines(),
+        text.splitlines(),
+        golden.name,
+        "compiled now",
+        lineterm="",
+    )
     difference = "\n".join(difference)
     assert not difference, f"review it, then set ELECTRA_TF_UPDATE_GOLDEN=1:\n{difference}"
 
@@ -128,8 +163,11 @@ def test_every_component_is_a_task_with_the_image(compiled, name):
     for runner, resolvers in (("vertex", RESOLVERS), ("kubeflow", set())):
         content = specification(compiled[name, runner])
         assert set(content["root"]["dag"]["tasks"]) == expected | resolvers
-        containers = [item["container"] for item in content["deploymentSpec"]["executors"].values()
-                      if "container" in item]
+        containers = [
+            item["container"]
+            for item in content["deploymentSpec"]["executors"].values()
+            if "container" in item
+        ]
         assert {item["image"] for item in containers} == {IMAGE}
         assert len(containers) == len(expected - {"pretrained-model"})
 
@@ -148,23 +186,29 @@ def test_vertex_sdk_takes_the_job_and_its_parameters(compiled, name):
 
 def test_kubeflow_sdk_takes_the_specification_and_its_defaults(compiled):
     loaded = kfp.components.load_component_from_file(str(compiled["pretraining", "kubeflow"]))
-    inputs = {name: (item.type, item.default)
-              for name, item in loaded.component_spec.inputs.items()}
+    inputs = {
+        name: (item.type, item.default) for name, item in loaded.component_spec.inputs.items()
+    }
     config = Config()
     assert inputs == {
         "input": ("String", "gs://bucket/text/*.txt.xz"),
         "num_steps": ("Integer", config.train.num_steps),
-        "learning_rate": ("Float", config.optimizer.learning_rate), "min_auc": ("Float", 0.5)}
+        "learning_rate": ("Float", config.optimizer.learning_rate),
+        "min_auc": ("Float", 0.5),
+    }
     loaded = kfp.components.load_component_from_file(str(compiled["finetuning", "kubeflow"]))
     assert {"data_dir", "num_trials", "num_epochs", "learning_rate"} == set(
-        loaded.component_spec.inputs)
+        loaded.component_spec.inputs
+    )
 
 
 def step_arguments(path, task, invocation) -> list[str]:
     """The arguments that a step's container gets, with its inputs filled in."""
     executors = specification(path)["deploymentSpec"]["executors"]
-    return [json.dumps(invocation) if item == "{{$}}" else item
-            for item in executors[f"{task}_executor"]["container"]["args"]]
+    return [
+        json.dumps(invocation) if item == "{{$}}" else item
+        for item in executors[f"{task}_executor"]["container"]["args"]
+    ]
 
 
 def run_step(arguments) -> dict:
@@ -176,52 +220,87 @@ def run_step(arguments) -> dict:
 
 def artifact(title: str, path: pathlib.Path, **metadata) -> dict:
     path.mkdir(parents=True, exist_ok=True)
-    return {"artifacts": [{
-        "name": f"stores/1/artifacts/{path.name}", "uri": str(path), "metadata": metadata,
-        "type": {"instanceSchema": f"title: tfx.{title}\ntype: object\n"}}]}
+    return {
+        "artifacts": [
+            {
+                "name": f"stores/1/artifacts/{path.name}",
+                "uri": str(path),
+                "metadata": metadata,
+                "type": {"instanceSchema": f"title: tfx.{title}\ntype: object\n"},
+            }
+        ]
+    }
 
 
 def test_a_step_runs_as_in_its_container(compiled, tmp_path):
     """Parameters arrive as JSON numbers, which know no integers."""
-    arguments = step_arguments(compiled["pretraining", "kubeflow"], "PretrainingSchemaGen", {
-        "inputs": {"parameterValues": {"seq_length": 16.0, "vocab_size": 100.0,
-                                       "packing": "none"}},
-        "outputs": {"artifacts": {"schema": artifact("Schema", tmp_path / "schema")},
-                    "outputFile": str(tmp_path / "task" / "executor_output.json")}})
+    arguments = step_arguments(
+        compiled["pretraining", "kubeflow"],
+        "PretrainingSchemaGen",
+        {
+            "inputs": {
+                "parameterValues": {"seq_length": 16.0, "vocab_size": 100.0, "packing": "none"}
+            },
+            "outputs": {
+                "artifacts": {"schema": artifact("Schema", tmp_path / "schema")},
+                "outputFile": str(tmp_path / "task" / "executor_output.json"),
+            },
+        },
+    )
     run_step(arguments)
     assert "max: 99" in (tmp_path / "schema" / "schema.pbtxt").read_text()
 
 
 def test_a_blessing_names_its_model_for_the_next_runs_resolver(compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluator, "_evaluate", lambda *_: {"disc_auc": 0.7})
-    arguments = step_arguments(compiled["pretraining", "vertex"], "HeldOutEvaluator", {
-        "inputs": {"parameterValues": {"min_auc": 0.5}, "artifacts": {
-            "examples": artifact("Examples", tmp_path / "examples"),
-            "model": artifact("Model", tmp_path / "model")}},
-        "outputs": {"artifacts": {
-            "evaluation": artifact("ModelEvaluation", tmp_path / "evaluation"),
-            "blessing": artifact("ModelBlessing", tmp_path / "blessing")},
-            "outputFile": str(tmp_path / "task" / "executor_output.json")}})
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(Config().to_json())
+    arguments = step_arguments(
+        compiled["pretraining", "vertex"],
+        "HeldOutEvaluator",
+        {
+            "inputs": {
+                "parameterValues": {"min_auc": 0.5},
+                "artifacts": {
+                    "examples": artifact("Examples", tmp_path / "examples"),
+                    "model": artifact("Model", tmp_path / "model"),
+                },
+            },
+            "outputs": {
+                "artifacts": {
+                    "evaluation": artifact("ModelEvaluation", tmp_path / "evaluation"),
+                    "blessing": artifact("ModelBlessing", tmp_path / "blessing"),
+                },
+                "outputFile": str(tmp_path / "task" / "executor_output.json"),
+            },
+        },
+    )
     reported = run_step(arguments)["artifacts"]["blessing"]["artifacts"][0]["metadata"]
     assert reported[constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY] == "stores/1/artifacts/model"
     assert reported[constants.ARTIFACT_PROPERTY_BLESSED_KEY] == 1
 
 
-@pytest.mark.parametrize(("changes", "named"), [
-    ({"runner": "airflow"}, ["--runner", "kubeflow, vertex", "airflow"]),
-    ({"output": "pipeline.yaml"}, ["--output", ".json", "pipeline.yaml"]),
-    ({"output": ""}, ["--output", "nothing"]),
-    ({"image": ""}, ["--image", "electra_tf[tfx]"]),
-    ({"pipeline": {"root": "/data"}}, ["--root", "gs://", "/data"]),
-    ({"pipeline": {"name": "My_pipeline"}}, ["lower-case", "My_pipeline"]),
-    ({"runner": "kubeflow", "output": "a.yaml"}, ["Kubeflow", "no resolver", "baseline"]),
-])
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"runner": "airflow"}, ["--runner", "kubeflow, vertex", "airflow"]),
+        ({"output": "pipeline.yaml"}, ["--output", ".json", "pipeline.yaml"]),
+        ({"output": ""}, ["--output", "nothing"]),
+        ({"image": ""}, ["--image", "electra_tf[tfx]"]),
+        ({"pipeline": {"root": "/data"}}, ["--root", "gs://", "/data"]),
+        ({"pipeline": {"name": "My_pipeline"}}, ["lower-case", "My_pipeline"]),
+        ({"runner": "kubeflow", "output": "a.yaml"}, ["Kubeflow", "no resolver", "baseline"]),
+    ],
+)
 def test_refused(changes, named, tmp_path):
     output = changes.get("output", "pipeline.json")
     path = tmp_path / output if output else ""
     with pytest.raises(ValueError) as caught:
-        cluster_runner.compile(pretraining(**changes.get("pipeline", {})),
-                               changes.get("runner", "vertex"), str(path),
-                               changes.get("image", IMAGE))
+        cluster_runner.compile(
+            pretraining(**changes.get("pipeline", {})),
+            changes.get("runner", "vertex"),
+            str(path),
+            changes.get("image", IMAGE),
+        )
     assert all(word in str(caught.value) for word in named), caught.value
     assert not os.listdir(tmp_path)

@@ -17,30 +17,38 @@ from tfx.types import Channel, standard_artifacts
 from tfx.utils import io_utils, proto_utils
 from tiny_pipelines import artifact
 
-from electra_tf.prediction import predict
-from electra_tf.tfx.exporter import ServingExporter, ServingExporterExecutor
-from electra_tf.tfx.infra_check import BundleChecker, BundleCheckerExecutor
+from electra_tf.runs.prediction import predict
+from electra_tf.tfx.components.exporter import ServingExporter, ServingExporterExecutor
+from electra_tf.tfx.components.infra_check import BundleChecker, BundleCheckerExecutor
 from tests.integration.random_finetuned import write_finetuned
 
 MODEL = Channel(type=standard_artifacts.Model)
 LABELS = ("no", "yes, or so", "maybe")
-TEXTS = ["the model", "small networks for large data and a text that is too long for this model "
-         "because it has more than twenty-four tokens", "the of the", "Über naïve!"]
+TEXTS = [
+    "the model",
+    "small networks for large data and a text that is too long for this model "
+    "because it has more than twenty-four tokens",
+    "the of the",
+    "Über naïve!",
+]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, tiny_vocab_file):
     directory = tmp_path_factory.mktemp("model") / "model"
-    return artifact(standard_artifacts.Model, write_finetuned(
-        directory, tiny_vocab_file, labels=json.dumps(LABELS)))
+    return artifact(
+        standard_artifacts.Model,
+        write_finetuned(directory, tiny_vocab_file, labels=json.dumps(LABELS)),
+    )
 
 
 @pytest.fixture(scope="module")
 def servable(model, tmp_path_factory):
     made = artifact(standard_artifacts.Model, tmp_path_factory.mktemp("servable"), number=2)
     component = ServingExporter(MODEL, max_seq_length=20)
-    ServingExporterExecutor().Do({"model": [model]}, {"servable": [made]},
-                                 component.exec_properties)
+    ServingExporterExecutor().Do(
+        {"model": [model]}, {"servable": [made]}, component.exec_properties
+    )
     return made
 
 
@@ -49,19 +57,25 @@ def check(servable, model, folder):
     folder.mkdir()
     blessing = artifact(standard_artifacts.InfraBlessing, folder)
     component = BundleChecker(MODEL, without_python=False)
-    BundleCheckerExecutor().Do({"servable": [servable], "model": [model]},
-                               {"blessing": [blessing]}, component.exec_properties)
+    BundleCheckerExecutor().Do(
+        {"servable": [servable], "model": [model]},
+        {"blessing": [blessing]},
+        component.exec_properties,
+    )
     return blessing
 
 
 def push(servable, blessing, folder):
     """Pushes a servable as the pipeline would; returns the versions in the serving directory."""
     pushed = artifact(standard_artifacts.PushedModel, folder / "pushed")
-    destination = pusher_pb2.PushDestination(filesystem=pusher_pb2.PushDestination.Filesystem(
-        base_directory=str(folder / "serving")))
-    PusherExecutor().Do({"model": [servable], "infra_blessing": [blessing]},
-                        {"pushed_model": [pushed]},
-                        {"push_destination": proto_utils.proto_to_json(destination)})
+    destination = pusher_pb2.PushDestination(
+        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(folder / "serving"))
+    )
+    PusherExecutor().Do(
+        {"model": [servable], "infra_blessing": [blessing]},
+        {"pushed_model": [pushed]},
+        {"push_destination": proto_utils.proto_to_json(destination)},
+    )
     return list((folder / "serving").iterdir()) if (folder / "serving").exists() else []
 
 
@@ -69,21 +83,27 @@ def test_the_pushed_version_answers_as_the_model_does(model, servable, tmp_path)
     assert os.listdir(servable.uri) == ["Format-Serving"]
     blessing = check(servable, model, tmp_path / "blessing")
     assert sorted(os.listdir(blessing.uri)) == ["INFRA_BLESSED", "report.json"]
-    version, = push(servable, blessing, tmp_path)
+    (version,) = push(servable, blessing, tmp_path)
 
     short = [text for text in TEXTS if len(text) < 40]
-    (tmp_path / "texts.jsonl").write_text("".join(
-        json.dumps({"text": text}) + "\n" for text in short))
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in short)
+    )
     predict(model.uri, str(tmp_path / "texts.jsonl"), str(tmp_path / "predicted.jsonl"))
-    expected = [json.loads(line) for line in
-                (tmp_path / "predicted.jsonl").read_text().splitlines()]
+    expected = [
+        json.loads(line) for line in (tmp_path / "predicted.jsonl").read_text().splitlines()
+    ]
     answered = tf.saved_model.load(str(version)).signatures["serving_default"](
-        text=tf.constant(TEXTS))
+        text=tf.constant(TEXTS)
+    )
     assert answered["label"].numpy()[[0, 2, 3]].tolist() == [
-        answer["label"].encode() for answer in expected]
+        answer["label"].encode() for answer in expected
+    ]
     np.testing.assert_allclose(
         answered["probabilities"].numpy()[[0, 2, 3]],
-        [[answer["probabilities"][label] for label in LABELS] for answer in expected], atol=2e-6)
+        [[answer["probabilities"][label] for label in LABELS] for answer in expected],
+        atol=2e-6,
+    )
     card = json.loads((version / "model_card.json").read_text())
     assert card["max_seq_length"] == 20
     assert (version / "assets.extra" / "tf_serving_warmup_requests").exists()
@@ -99,11 +119,17 @@ def test_a_damaged_bundle_is_not_pushed(model, servable, tmp_path):
     assert push(damaged, blessing, tmp_path) == []
 
 
-@pytest.mark.parametrize(("parameters", "message"), [
-    ({"precision": "int8"}, "ServingExporter: precision must be one of float32, bfloat16.*int8"),
-    ({"max_seq_length": 0}, "ServingExporter: max_seq_length must be at least 1.*0"),
-    ({"max_seq_length": "16"}, "ServingExporter: max_seq_length must be an integer.*'16'"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"precision": "int8"},
+            "ServingExporter: precision must be one of float32, bfloat16.*int8",
+        ),
+        ({"max_seq_length": 0}, "ServingExporter: max_seq_length must be at least 1.*0"),
+        ({"max_seq_length": "16"}, "ServingExporter: max_seq_length must be an integer.*'16'"),
+    ],
+)
 def test_refused_parameters(parameters, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         ServingExporter(MODEL, **parameters)

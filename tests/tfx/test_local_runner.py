@@ -12,38 +12,17 @@ import pytest
 
 pytest.importorskip("tfx.orchestration", reason="the TFX tests run in .venv-tfx")
 
-from electra_tf.tfx import local_runner
-from electra_tf.tfx.executions import executions, summaries
+from electra_tf.tfx.runners import local as local_runner
+from electra_tf.tfx.runners.executions import executions, summaries
 from electra_tf.train.signals import Interrupted
 from tests.tfx import toy_components
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-class Toy:
-    """A pipeline in a folder of its own, whose second component obeys a file."""
-
-    def __init__(self, root: pathlib.Path):
-        self.root, self.order = root, root.with_name("order.txt")
-        self.store = local_runner.metadata_file(str(root))
-
-    def run(self, order: str = "go on", **settings):
-        self.order.write_text(order, encoding="utf-8")
-        return local_runner.run(
-            toy_components.pipeline(str(self.root), str(self.order), **settings), str(self.root))
-
-    def copies(self) -> dict[str, str]:
-        """What the second component wrote, by number of the execution."""
-        return {path.parent.name: path.read_text(encoding="utf-8")
-                for path in self.root.glob("pipeline/Copier/copy/*/text.txt")}
-
-    def states(self) -> list[tuple[str, str]]:
-        return [(item.node, item.state) for item in executions(self.store)]
-
-
 @pytest.fixture
 def toy(tmp_path):
-    return Toy(tmp_path / "root")
+    return toy_components.Toy(tmp_path / "root")
 
 
 def test_first_run_executes_and_second_is_cached_with_a_line_per_component(toy, capfd):
@@ -53,11 +32,17 @@ def test_first_run_executes_and_second_is_cached_with_a_line_per_component(toy, 
     second = capfd.readouterr()
     for lines, word in ((first.out, "done"), (second.out, "cached")):
         lines = re.sub(r"\d+\.\d s", "S s", lines).splitlines()
-        assert lines == ["[1/2] Writer: running", f"[1/2] Writer: {word}, S s",
-                         "[2/2] Copier: running", f"[2/2] Copier: {word}, S s"]
+        assert lines == [
+            "[1/2] Writer: running",
+            f"[1/2] Writer: {word}, S s",
+            "[2/2] Copier: running",
+            f"[2/2] Copier: {word}, S s",
+        ]
     assert first.err == second.err == ""
-    assert summaries(toy.store) == [{"Writer": "COMPLETE", "Copier": "COMPLETE"},
-                                    {"Writer": "CACHED", "Copier": "CACHED"}]
+    assert summaries(toy.store) == [
+        {"Writer": "COMPLETE", "Copier": "COMPLETE"},
+        {"Writer": "CACHED", "Copier": "CACHED"},
+    ]
 
 
 def test_only_what_depends_on_a_change_runs_again(toy):
@@ -81,7 +66,8 @@ def test_an_unexpected_failure_keeps_its_type_and_leaves_a_traceback(toy):
         toy.run("break")
     log = toy.root / "logs" / "Copier.log"
     assert str(caught.value) == (
-        f"Copier: KeyError: 'missing' [while running 'x'] (traceback: {log})")
+        f"Copier: KeyError: 'missing' [while running 'x'] (traceback: {log})"
+    )
     text = log.read_text(encoding="utf-8")
     assert "toy_components.py" in text and "RuntimeError" in text
 
@@ -90,8 +76,9 @@ def test_an_input_that_does_not_exist_ends_the_run(toy):
     """TFX itself only notes it in the store, and runs the next component."""
     toy.order.write_text("go on", encoding="utf-8")
     with pytest.raises(ValueError, match="^latest: InputResolutionError: .* returned None"):
-        local_runner.run(toy_components.pipeline_without_input(str(toy.root), str(toy.order)),
-                         str(toy.root))
+        local_runner.run(
+            toy_components.pipeline_without_input(str(toy.root), str(toy.order)), str(toy.root)
+        )
     assert toy.states() == [("latest", "FAILED")]
 
 
@@ -117,13 +104,19 @@ def test_a_signal_ends_the_run_with_a_line_and_nothing_half_written(toy, capfd, 
 def test_a_killed_run_is_cleared_away_by_the_next(toy):
     """While it is at work, a second run of the same root is refused."""
     toy.order.write_text("wait", encoding="utf-8")
-    program = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-               "from electra_tf.tfx import local_runner\n"
-               "from tests.tfx import toy_components\n"
-               f"local_runner.run(toy_components.pipeline({str(toy.root)!r}, {str(toy.order)!r}),"
-               f" {str(toy.root)!r})")
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from electra_tf.tfx.runners import local as local_runner\n"
+        "from tests.tfx import toy_components\n"
+        f"local_runner.run(toy_components.pipeline({str(toy.root)!r}, {str(toy.order)!r}),"
+        f" {str(toy.root)!r})"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while not toy.copies():
             assert process.poll() is None, "the run ended early"

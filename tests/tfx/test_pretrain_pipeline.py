@@ -1,7 +1,6 @@
 """The whole pre-training pipeline as its user runs it, from raw text to a serving directory."""
 
 import json
-import lzma
 import pathlib
 import sys
 
@@ -13,11 +12,20 @@ pytest.importorskip("tfx", reason="the TFX tests run in .venv-tfx")
 import tiny_pipelines
 import tiny_runs
 
-from electra_tf.tfx.executions import summaries
+from electra_tf.tfx.runners.executions import summaries
 
-NODES = {"ElectraExampleGen", "StatisticsGen", "PretrainingSchemaGen", "ExampleValidator",
-         "ElectraPretrainer", "baseline", "HeldOutEvaluator", "ServingExporter", "BundleChecker",
-         "Pusher"}
+NODES = {
+    "ElectraExampleGen",
+    "StatisticsGen",
+    "PretrainingSchemaGen",
+    "ExampleValidator",
+    "ElectraPretrainer",
+    "baseline",
+    "HeldOutEvaluator",
+    "ServingExporter",
+    "BundleChecker",
+    "Pusher",
+}
 RESOLVED = {"baseline": "COMPLETE"}  # a resolver is never cached: it looks anew
 DATA_NODES = {"ElectraExampleGen", "StatisticsGen", "PretrainingSchemaGen", "ExampleValidator"}
 
@@ -54,7 +62,7 @@ def finished(corpus, tmp_path_factory) -> pathlib.Path:
 
 def check_pushed(root) -> None:
     """All nodes are complete and the one pushed version is what was exported and checked."""
-    ran, = states(root)
+    (ran,) = states(root)
     assert ran == dict.fromkeys(NODES, "COMPLETE")
     version = only(root / "serving")
     assert files(version) == files(output(root, "ServingExporter", "servable") / "Format-Serving")
@@ -75,9 +83,11 @@ def test_text_becomes_a_pushed_version_and_only_a_better_one_follows(corpus, fin
 
     # With next to no learning rate the model stays as it was drawn: worse than the first.
     worse = tiny_pipelines.run(
-        tiny_pipelines.command(corpus, finished, optimizer__learning_rate=1e-9))
+        tiny_pipelines.command(corpus, finished, optimizer__learning_rate=1e-9)
+    )
     assert states(finished)[2] == {
-        node: "CACHED" if node in DATA_NODES else "COMPLETE" for node in NODES}
+        node: "CACHED" if node in DATA_NODES else "COMPLETE" for node in NODES
+    }
     assert "The model is not blessed: disc_auc must be above the baseline's" in worse.stderr
     assert (output(finished, "HeldOutEvaluator", "blessing") / "NOT_BLESSED").exists()
     assert only(finished / "serving") == version
@@ -111,31 +121,40 @@ def test_killed_while_pre_training_and_continued(corpus, finished, tmp_path):
     assert check["ElectraPretrainer"] == "COMPLETE" and not unfinished.exists()
 
     # `finished` has gone on to another model in the meantime; its first one is of this config.
-    lines, others = (tiny_runs.metrics(output(path, "ElectraPretrainer", "model_run", min))
-                     for path in (root, finished))
+    lines, others = (
+        tiny_runs.metrics(output(path, "ElectraPretrainer", "model_run", min))
+        for path in (root, finished)
+    )
     assert [(line["step"], line["split"]) for line in lines] == [
-        (line["step"], line["split"]) for line in others]
+        (line["step"], line["split"]) for line in others
+    ]
     values, wanted = (
         tiny_runs.saved(tiny_runs.latest(output(path, "ElectraPretrainer", "model", min)))
-        for path in (root, finished))
+        for path in (root, finished)
+    )
     assert values.keys() == wanted.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(value, wanted[name], err_msg=name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("text", "changes", "message"), [
-    ("", {}, "error: ElectraExampleGen: The input must hold at least one word. Received: "),
-    ("a text\n", {"train__batch_size": 0},
-     "error: ElectraPretrainer: config.train.batch_size must be at least 1. Received: 0"),
-    (None, {}, "error: ElectraExampleGen: The input must match at least one file. Received: "),
-])
+@pytest.mark.parametrize(
+    ("text", "changes", "message"),
+    [
+        ("", {}, "error: ElectraExampleGen: The input must hold at least one word. Received: "),
+        (
+            "a text\n",
+            {"train__batch_size": 0},
+            "error: ElectraPretrainer: config.train.batch_size must be at least 1. Received: 0",
+        ),
+        (None, {}, "error: ElectraExampleGen: The input must match at least one file. Received: "),
+    ],
+)
 def test_failures_name_component_and_cause(tmp_path, text, changes, message):
     path = tmp_path / "corpus.txt"
     if text is not None:
         path.write_text(text)
-    result = tiny_pipelines.run(
-        tiny_pipelines.command(path, tmp_path / "root", **changes), code=1)
+    result = tiny_pipelines.run(tiny_pipelines.command(path, tmp_path / "root", **changes), code=1)
     *before, last = result.stderr.splitlines()
     assert last.startswith(message)
     assert not any("error" in line.lower() or "Traceback" in line for line in before)
@@ -143,24 +162,41 @@ def test_failures_name_component_and_cause(tmp_path, text, changes, message):
 
 
 def test_an_unknown_field_of_the_default_config(tmp_path):
-    result = tiny_pipelines.run([
-        sys.executable, "-m", "pipelines.tfx_pretrain", "--input=text.txt",
-        f"--root={tmp_path}", "--config.train.batch_sise=3"], code=1)
+    result = tiny_pipelines.run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "tfx_pretrain",
+            "--input=text.txt",
+            f"--root={tmp_path}",
+            "--config.train.batch_sise=3",
+        ],
+        code=1,
+    )
     assert result.stderr.splitlines()[-1].startswith("error: A --config flag must name a section")
     assert "batch_sise" in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.slow
-def test_two_megabytes_of_wikipedia(shared, tmp_path):
+def test_wikipedia(wikipedia_lines, tmp_path):
     text = tmp_path / "wikipedia.txt"
-    with lzma.open(shared / "data" / "corpus" / "enwiki2015_p0.txt.xz") as file:
-        text.write_bytes(file.read(2_000_000))
+    text.write_text("\n".join(wikipedia_lines * 6), encoding="utf-8")
     root = tmp_path / "root"
-    tiny_pipelines.run([
-        sys.executable, "-m", "pipelines.tfx_pretrain", "--config=configs/quickstart.py",
-        f"--input={text}", f"--root={root}", "--config.train.num_steps=60"])
+    tiny_pipelines.run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "tfx_pretrain",
+            "--config=configs/quickstart.py",
+            f"--input={text}",
+            f"--root={root}",
+            "--config.train.num_steps=60",
+        ]
+    )
     check_pushed(root)
     examples = output(root, "ElectraExampleGen", "examples")
-    words = len(text.read_text(encoding="utf-8", errors="ignore").split())
+    words = len(text.read_text(encoding="utf-8").split())
     counted = json.loads((examples / "dataset.json").read_text())["words"]
     assert counted == pytest.approx(words, rel=1e-3)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("tfx", reason="the TFX tests run in .venv-tfx")
 
-from electra_tf.tfx.working_directory import local_path, publish, working_directory
+from electra_tf.tfx.components.working_directory import local_path, publish, working_directory
 
 IDENTITY = {"config": "{}", "data": "abc"}
 
@@ -24,8 +24,10 @@ def output(node: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def fail_after(node, number, identity=IDENTITY, name="step_1") -> str:
-    with pytest.raises(Killed), working_directory("Trainer", str(output(node, number)),
-                                                  identity) as workdir:
+    with (
+        pytest.raises(Killed),
+        working_directory("Trainer", str(output(node, number)), identity) as workdir,
+    ):
         pathlib.Path(workdir, name).write_text("1")
         raise Killed
     return workdir
@@ -46,8 +48,11 @@ def test_the_next_execution_continues_and_tidies_up(tmp_path):
 
 def test_what_is_not_the_same_starts_anew(tmp_path):
     fail_after(tmp_path, 1)
-    others = [("Trainer", IDENTITY | {"data": "other"}), ("Trainer", IDENTITY | {"config": "[]"}),
-              ("Other", IDENTITY)]
+    others = [
+        ("Trainer", IDENTITY | {"data": "other"}),
+        ("Trainer", IDENTITY | {"config": "[]"}),
+        ("Other", IDENTITY),
+    ]
     for number, (component, identity) in enumerate(others, start=2):
         with working_directory(component, str(output(tmp_path, number)), identity) as workdir:
             assert not os.listdir(workdir)
@@ -56,8 +61,10 @@ def test_what_is_not_the_same_starts_anew(tmp_path):
 
 
 def test_nothing_is_left_of_a_failure_before_the_first_file(tmp_path):
-    with pytest.raises(ValueError), working_directory("Trainer", str(output(tmp_path, 1)),
-                                                      IDENTITY) as workdir:
+    with (
+        pytest.raises(ValueError),
+        working_directory("Trainer", str(output(tmp_path, 1)), IDENTITY) as workdir,
+    ):
         raise ValueError
     assert not os.path.exists(workdir)
 

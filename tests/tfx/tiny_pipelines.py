@@ -12,9 +12,15 @@ from electra_tf.config import Config
 LENGTH = 16
 TIME_LIMIT = 3000  # seconds of a whole pipeline; a quiet machine takes about 60
 # Bit for bit repeatable, and long enough to be killed in between.
-TRAINING = {"data.shuffle_examples": 64, "model.vocab_size": 120, "train.num_steps": 150,
-            "train.log_steps": 3, "train.checkpoint_steps": 9, "train.eval_steps": 50,
-            "runtime.deterministic": True}
+TRAINING = {
+    "data.shuffle_examples": 64,
+    "model.vocab_size": 120,
+    "train.num_steps": 150,
+    "train.log_steps": 3,
+    "train.checkpoint_steps": 9,
+    "train.eval_steps": 50,
+    "runtime.deterministic": True,
+}
 FIELDS = {**tiny_runs.TINY, **TRAINING}
 
 
@@ -58,9 +64,18 @@ def artifact(kind, uri, number: int = 1, **properties):
 def command(corpus: str, root, *arguments: str, **changes) -> list[str]:
     """The pipeline's command with the tiny config; other fields by `section__field`."""
     fields = FIELDS | {name.replace("__", "."): value for name, value in changes.items()}
-    return [sys.executable, "-m", "pipelines.tfx_pretrain", "--config=configs/electra_small.py",
-            f"--input={corpus}", f"--root={root}", "--eval_fraction=0.2",
-            *(f"--config.{name}={value}" for name, value in fields.items()), *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "electra_tf",
+        "tfx_pretrain",
+        "--config=configs/electra_small.py",
+        f"--input={corpus}",
+        f"--root={root}",
+        "--eval_fraction=0.2",
+        *(f"--config.{name}={value}" for name, value in fields.items()),
+        *arguments,
+    ]
 
 
 def run(arguments: list[str], code: int = 0) -> tiny_runs.Result:

@@ -38,8 +38,11 @@ class Original:
     @property
     def generator_tables(self) -> str:
         """Scope of the generator's embeddings."""
-        return "generator" if self.generator == "generator" and self.untied_generator_embeddings \
+        return (
+            "generator"
+            if self.generator == "generator" and self.untied_generator_embeddings
             else "electra"
+        )
 
 
 def dense(scope, inputs, outputs):
@@ -52,9 +55,11 @@ def norm(scope, size):
 
 def tables(scope, sizes: Original, width):
     scope = f"{scope}/embeddings"
-    return {f"{scope}/word_embeddings": (sizes.vocab, width),
-            f"{scope}/token_type_embeddings": (sizes.segments, width),
-            f"{scope}/position_embeddings": (sizes.positions, width)} | norm(scope, width)
+    return {
+        f"{scope}/word_embeddings": (sizes.vocab, width),
+        f"{scope}/token_type_embeddings": (sizes.segments, width),
+        f"{scope}/position_embeddings": (sizes.positions, width),
+    } | norm(scope, width)
 
 
 def transformer(scope, width, hidden, layers, intermediate):
@@ -84,8 +89,9 @@ def variables(sizes: Original) -> dict[str, tuple]:
     shapes |= dense("generator_predictions/dense", hidden, width)
     shapes |= norm("generator_predictions", width)
     shapes |= {"generator_predictions/output_bias": (sizes.vocab,)}
-    shapes |= transformer("electra", sizes.embedding, sizes.hidden, sizes.layers,
-                          sizes.intermediate)
+    shapes |= transformer(
+        "electra", sizes.embedding, sizes.hidden, sizes.layers, sizes.intermediate
+    )
     if sizes.electra_objective:
         shapes |= dense("discriminator_predictions/dense", sizes.hidden, sizes.hidden)
         shapes |= dense("discriminator_predictions/dense_1", sizes.hidden, 1)
@@ -95,16 +101,22 @@ def variables(sizes: Original) -> dict[str, tuple]:
 def random_weights(shapes, seed=0) -> dict[str, np.ndarray]:
     """Weights large enough that every one of them moves the outputs."""
     random = np.random.default_rng(seed)
-    return {name: (name.endswith("gamma")
-                   + random.normal(0, 1.5 / math.sqrt(shape[0]) if len(shape) == 2 else 0.3,
-                                   shape)).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        name: (
+            name.endswith("gamma")
+            + random.normal(0, 1.5 / math.sqrt(shape[0]) if len(shape) == 2 else 0.3, shape)
+        ).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def save(prefix, tensors) -> str:
     """Writes a checkpoint as TensorFlow 1 does; returns its prefix."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        made = [tf.compat.v1.get_variable(name, initializer=value, use_resource=False)
-                for name, value in tensors.items()]
+        made = [
+            tf.compat.v1.get_variable(name, initializer=value, use_resource=False)
+            for name, value in tensors.items()
+        ]
         session.run(tf.compat.v1.global_variables_initializer())
         return tf.compat.v1.train.Saver(made).save(session, str(prefix), write_meta_graph=False)
 
@@ -115,9 +127,11 @@ def affine(weights, scope, inputs):
 
 def normalized(weights, scope, inputs):
     centered = inputs - inputs.mean(-1, keepdims=True)
-    variance = (centered ** 2).mean(-1, keepdims=True)
-    return (centered / np.sqrt(variance + 1e-12) * weights[f"{scope}/LayerNorm/gamma"]
-            + weights[f"{scope}/LayerNorm/beta"])
+    variance = (centered**2).mean(-1, keepdims=True)
+    return (
+        centered / np.sqrt(variance + 1e-12) * weights[f"{scope}/LayerNorm/gamma"]
+        + weights[f"{scope}/LayerNorm/beta"]
+    )
 
 
 def gelu(inputs):
@@ -128,8 +142,10 @@ def attention(weights, scope, inputs, mask, heads):
     batch, length, hidden = inputs.shape
     query, key, value = (
         affine(weights, f"{scope}/{name}", inputs)
-        .reshape(batch, length, heads, hidden // heads).transpose(0, 2, 1, 3)
-        for name in ("query", "key", "value"))
+        .reshape(batch, length, heads, hidden // heads)
+        .transpose(0, 2, 1, 3)
+        for name in ("query", "key", "value")
+    )
     scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(hidden // heads)
     scores = scores - 10000.0 * (1 - mask[:, None, None, :])
     probabilities = np.exp(scores - scores.max(-1, keepdims=True))
@@ -142,9 +158,11 @@ def encode(weights, scope, tables_of, heads, batch) -> np.ndarray:
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     ids, mask, segments = (batch[key] for key in ("input_ids", "input_mask", "segment_ids"))
     embeddings = f"{tables_of}/embeddings"
-    hidden = (weights[f"{embeddings}/word_embeddings"][ids]
-              + weights[f"{embeddings}/token_type_embeddings"][segments]
-              + weights[f"{embeddings}/position_embeddings"][:ids.shape[1]])
+    hidden = (
+        weights[f"{embeddings}/word_embeddings"][ids]
+        + weights[f"{embeddings}/token_type_embeddings"][segments]
+        + weights[f"{embeddings}/position_embeddings"][: ids.shape[1]]
+    )
     hidden = normalized(weights, embeddings, hidden)
     if f"{scope}/embeddings_project/kernel" in weights:
         hidden = affine(weights, f"{scope}/embeddings_project", hidden)
@@ -164,8 +182,10 @@ def token_logits(weights, tables_of, hidden) -> np.ndarray:
     """The generator's logits [B, L, V]."""
     hidden = gelu(affine(weights, "generator_predictions/dense", hidden))
     hidden = normalized(weights, "generator_predictions", hidden)
-    return (hidden @ weights[f"{tables_of}/embeddings/word_embeddings"].T
-            + weights["generator_predictions/output_bias"])
+    return (
+        hidden @ weights[f"{tables_of}/embeddings/word_embeddings"].T
+        + weights["generator_predictions/output_bias"]
+    )
 
 
 def replaced_logits(weights, hidden) -> np.ndarray:

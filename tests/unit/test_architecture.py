@@ -1,30 +1,43 @@
-"""The floors of the library: imports only go down, and models know no TensorFlow.
-
-checks, files · 0 config, features · 1 finetune_config, text, models · 2 data, objectives ·
-3 tasks, train · 4 conversion, serving · 5 tfx, entry points (the other modules of electra_tf),
-export, pipelines.
-"""
+"""The layers of docs/architecture.md: imports only go down, and models know no TensorFlow."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = {
-    "checks": -1, "files": -1,
-    "config": 0, "features": 0,
-    "finetune_config": 1, "text": 1, "models": 1,
-    "data": 2, "objectives": 2,
-    "tasks": 3, "train": 3,
-    "conversion": 4, "serving": 4,
+LAYERS = {
+    "errors": 0, "locks": 0,
+    "extras": 1, "files": 1, "first_bytes": 1, "json_files": 1, "keras_backend": 1, "stderr": 1,
+    "features": 2, "config": 2,
+    "text": 3, "models": 3,
+    "data": 4, "objectives": 4,
+    "tasks": 5, "train": 5,
+    "saved": 6,
+    "conversion": 7, "serving": 7,
+    "runs": 8, "speed": 8,
 }  # fmt: skip
-TOP = 5
+TOP = 9
 CODE = ("electra_tf", "pipelines", "export", "configs", "tests")
 OUTER = ("pipelines", "export")  # entry points and deployment files: the library knows neither
-NO_TENSORFLOW = ("checks.py", "files.py", "config.py", "finetune_config.py", "features.py",
-                 "models/", "objectives/", "train/optimizer.py")
-MAX_LINES = 350
+NO_TENSORFLOW = (
+    "errors.py",
+    "files.py",
+    "first_bytes.py",
+    "json_files.py",
+    "locks.py",
+    "features.py",
+    "config/",
+    "models/",
+    "objectives/",
+    "train/optimizers/",
+    "train/peak.py",
+    "train/precision.py",
+    "train/schedule.py",
+)
+MAX_LINES = {"tests": 500}  # per file; elsewhere DEFAULT_MAX_LINES
+DEFAULT_MAX_LINES = 350
 
 
 def python_files(*folders: str) -> list[pathlib.Path]:
@@ -38,9 +51,20 @@ def module_name(path: pathlib.Path) -> str:
 
 
 def imported_names(tree: ast.AST, module: str, is_package: bool) -> list[tuple[int, str]]:
-    """Every import anywhere in the file, inside functions too, as (line, absolute dotted name)."""
+    """Every import anywhere in the file, inside functions too, as (line, absolute dotted name).
+
+    Those for type checkers alone are none.
+    """
+    for_types = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for child in node.body
+    }
     found = []
     for node in ast.walk(tree):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -54,34 +78,36 @@ def imported_names(tree: ast.AST, module: str, is_package: bool) -> list[tuple[i
 
 
 def unit(name: str) -> tuple[str, int]:
-    """The package of electra_tf, or the folder, that a dotted name belongs to, and its floor."""
+    """The package of electra_tf, or the folder, that a dotted name belongs to, and its layer."""
     first, _, rest = name.partition(".")
     if first != "electra_tf":
         return first, TOP
     second = rest.split(".")[0]
+    if second == "__main__":
+        return second, TOP
     if not second or second.startswith("__"):
         return "electra_tf", -1  # the package itself: a version number and lazy names
-    return second, FLOORS.get(second, TOP)
+    return second, LAYERS.get(second, TOP)
 
 
 def may_import(importer: str, imported: str) -> bool:
     """The rule, on two dotted names. Everything outside the project is allowed here."""
     if imported.split(".")[0] not in CODE:
         return True
-    (source, source_floor), (target, target_floor) = unit(importer), unit(imported)
+    (source, source_layer), (target, target_layer) = unit(importer), unit(imported)
     if source == "tests" or source == target:
         return True
     if source == "configs":
-        return target in ("config", "finetune_config")
+        return target in ("config", "errors")
     if target in ("tests", "configs"):
         return source in OUTER and target == "configs"
     if target in OUTER:
         return source in OUTER
     if target == "tfx":
         return source in OUTER  # an optional extra
-    if source_floor == TOP:
+    if source_layer == TOP:
         return True
-    return source != "electra_tf" and target_floor < source_floor
+    return source != "electra_tf" and target_layer < source_layer
 
 
 def violations(path: pathlib.Path) -> list[str]:
@@ -106,7 +132,7 @@ def tensorflow_uses(tree: ast.AST) -> list[int]:
 
 def test_imports_only_go_down():
     found = [line for path in python_files(*CODE) for line in violations(path)]
-    assert not found, "Imports go to a lower floor or stay in their package:\n" + "\n".join(found)
+    assert not found, "Imports go to a lower layer or stay in their package:\n" + "\n".join(found)
 
 
 def test_models_and_objectives_are_backend_neutral():
@@ -125,9 +151,10 @@ def test_files_are_small_and_have_a_subject():
     long = {
         str(path.relative_to(ROOT)): lines
         for path in files
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+        if (lines := len(path.read_text(encoding="utf-8").splitlines()))
+        > MAX_LINES.get(path.relative_to(ROOT).parts[0], DEFAULT_MAX_LINES)
     }
-    assert not long, f"A file has at most {MAX_LINES} lines. Received: {long}"
+    assert not long, f"A file has at most {DEFAULT_MAX_LINES} lines. Received: {long}"
     unnamed = [str(path.relative_to(ROOT)) for path in files if path.name == "utils.py"]
     assert not unnamed, f"A file is named after its subject, not utils.py. Received: {unnamed}"
 
@@ -143,13 +170,13 @@ def test_files_are_small_and_have_a_subject():
         ("electra_tf.objectives.electra", "electra_tf.models.electra", True),
         ("electra_tf.train.loop", "electra_tf.tasks.pretraining", False),
         ("electra_tf.serving.graph", "electra_tf.train.checkpoint", True),
-        ("electra_tf.serving.graph", "electra_tf.pretrain", False),
-        ("electra_tf.pretrain", "electra_tf.train.loop", True),
-        ("electra_tf.pretrain", "electra_tf.tfx.component", False),
-        ("electra_tf.pretrain", "export.savedmodel", False),
+        ("electra_tf.serving.graph", "electra_tf.runs.pretraining", False),
+        ("electra_tf.commands.pretrain", "electra_tf.train.loop", True),
+        ("electra_tf.commands.pretrain", "electra_tf.tfx.component", False),
+        ("electra_tf.commands.pretrain", "export.savedmodel", False),
         ("electra_tf", "electra_tf.text.wordpiece", False),
         ("electra_tf.train.loop", "electra_tf.__version__", True),
-        ("pipelines.quickstart", "electra_tf.pretrain", True),
+        ("pipelines.quickstart", "electra_tf.runs.quickstart", True),
         ("pipelines.tfx_local", "electra_tf.tfx.component", True),
         ("configs.electra_small", "electra_tf.config", True),
         ("configs.electra_small", "electra_tf.train.loop", False),
@@ -166,3 +193,10 @@ def test_imports_are_found_in_functions_and_relative():
     names = imported_names(tree, "electra_tf.models.encoder", is_package=False)
     assert names == [(2, "electra_tf.train.loop"), (3, "tensorflow")]
     assert tensorflow_uses(tree) == [3, 4]
+
+
+def test_flags_of_paths_expand_the_home_directory():
+    for path in python_files("pipelines", "export", "electra_tf/commands"):
+        names = re.findall(r"flags\.DEFINE_string\(\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
+        of_paths = [name for name in names if re.search(r"(^|_)(file|dir|workdir|output)$", name)]
+        assert not of_paths, f"command.define_path is for paths. Received: {of_paths} in {path}"

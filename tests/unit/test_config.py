@@ -2,11 +2,12 @@
 
 import dataclasses
 import importlib
+import json
 
 import pytest
 
 from electra_tf.config import Config, load
-from electra_tf.objectives.flops import training_flops_per_token
+from electra_tf.objectives import build_objective, validate
 
 # Table 6 of the paper: layers, hidden, FFN, heads, embedding, generator hidden, mask share,
 # learning rate, batch, steps.
@@ -19,13 +20,20 @@ TABLE_6 = {
 
 @pytest.mark.parametrize("name", TABLE_6)
 def test_configs_have_the_papers_hyperparameters(name):
-    config = importlib.import_module(f"configs.{name}").get_config().validate()
+    config = validate(importlib.import_module(f"configs.{name}").get_config())
     model, train = config.model, config.train
     assert TABLE_6[name] == (
-        model.num_layers, model.hidden_size, model.intermediate_size, model.num_heads,
-        model.embedding_size, config.generator_model().hidden_size,
-        config.objective.mask_fraction, config.optimizer.learning_rate, train.batch_size,
-        train.num_steps)
+        model.num_layers,
+        model.hidden_size,
+        model.intermediate_size,
+        model.num_heads,
+        model.embedding_size,
+        config.generator_model().hidden_size,
+        config.objective.mask_fraction,
+        config.optimizer.learning_rate,
+        train.batch_size,
+        train.num_steps,
+    )
     assert (config.optimizer.warmup_steps, config.optimizer.weight_decay) == (10_000, 0.01)
     assert model.hidden_dropout == model.attention_dropout == 0.1
     assert config.objective.discriminator_weight == 50.0
@@ -33,7 +41,7 @@ def test_configs_have_the_papers_hyperparameters(name):
 
 @pytest.mark.parametrize("name", ["bert_small", "quickstart"])
 def test_other_configs_are_valid(name):
-    importlib.import_module(f"configs.{name}").get_config().validate()
+    validate(importlib.import_module(f"configs.{name}").get_config())
 
 
 def test_the_tiny_configs_have_the_compute_they_state():
@@ -41,10 +49,14 @@ def test_the_tiny_configs_have_the_compute_they_state():
     for name in ("electra_tiny", "bert_tiny"):
         compute[name] = 0
         for phase, length in (("16", 16), ("128", 128), ("pairs", 128)):
-            config = importlib.import_module(f"configs.{name}").get_config(phase).validate()
+            config = validate(importlib.import_module(f"configs.{name}").get_config(phase))
             config.model.vocab_size = 8192
-            compute[name] += (training_flops_per_token(config, length) * config.train.num_steps
-                              * config.train.batch_size * length)
+            compute[name] += (
+                build_objective(config).training_flops_per_token(length)
+                * config.train.num_steps
+                * config.train.batch_size
+                * length
+            )
     assert compute["electra_tiny"] == pytest.approx(1.40e14, rel=0.005)
     assert compute["bert_tiny"] == pytest.approx(1.38e14, rel=0.005)
 
@@ -86,21 +98,32 @@ def test_a_directory_without_config_is_named(tmp_path):
         load(str(tmp_path))
 
 
-@pytest.mark.parametrize("section, field, value", [
-    ("model", "num_heads", 3), ("model", "sharing", "some"), ("model", "num_layers", 0),
-    ("objective", "name", "bert"), ("objective", "mask_fraction", 0.0),
-    ("objective", "mask_fraction", 1.5), ("train", "accumulation_steps", 3),
-    ("optimizer", "name", "sgd"), ("optimizer", "learning_rate", 0.0),
-    ("runtime", "precision", "fp16"), ("runtime", "strategy", "horovod"),
-    ("generator", "hidden_fraction", 0.0), ("generator", "num_heads", 7),
-    ("train", "seed", -1), ("data", "shuffle_examples", 0),
-    ("objective", "generator_weight", -1.0),
-])
+@pytest.mark.parametrize(
+    "section, field, value",
+    [
+        ("model", "num_heads", 3),
+        ("model", "sharing", "some"),
+        ("model", "num_layers", 0),
+        ("objective", "name", "bert"),
+        ("objective", "mask_fraction", 0.0),
+        ("objective", "mask_fraction", 1.5),
+        ("train", "accumulation_steps", 3),
+        ("optimizer", "name", "sgd"),
+        ("optimizer", "learning_rate", 0.0),
+        ("runtime", "precision", "fp16"),
+        ("runtime", "strategy", "horovod"),
+        ("generator", "hidden_fraction", 0.0),
+        ("generator", "num_heads", 7),
+        ("train", "seed", -1),
+        ("data", "shuffle_examples", 0),
+        ("objective", "generator_weight", -1.0),
+    ],
+)
 def test_a_wrong_field_is_named_with_its_value(section, field, value):
     config = Config()
     setattr(getattr(config, section), field, value)
     with pytest.raises(ValueError) as error:
-        config.validate()
+        validate(config)
     assert f"config.{section}.{field}" in str(error.value) and "Received" in str(error.value)
 
 
@@ -108,12 +131,34 @@ def test_sharing_all_needs_equal_networks():
     config = Config()
     config.model.sharing = "all"
     with pytest.raises(ValueError, match="sharing=all"):
-        config.validate()
+        validate(config)
     config.generator.hidden_fraction = 1.0
-    assert config.validate().generator_model() == config.model
+    assert validate(config).generator_model() == config.model
+
+
+def test_two_stages_need_equal_networks_and_steps_for_both():
+    config = Config()
+    config.objective.name, config.train.num_steps = "two_stage", 10
+    config.generator.hidden_fraction, config.generator.num_heads = 1.0, config.model.num_heads
+    with pytest.raises(ValueError, match="config.model.sharing must be none"):
+        validate(config)
+    config.model.sharing, config.generator.embedding_size = "none", config.model.embedding_size
+    for steps in (0, 10):
+        config.objective.generator_steps = steps
+        with pytest.raises(ValueError, match="config.objective.generator_steps must be .* less"):
+            validate(config)
+    config.objective.generator_steps = 9
+    validate(config)
 
 
 def test_flag_overrides_reach_every_field():
     for section in dataclasses.asdict(Config()).values():
         for value in section.values() if isinstance(section, dict) else [section]:
             assert type(value) in (int, float, str, bool), "flags need plain types"
+
+
+def test_json_of_before_a_field_has_its_default():
+    """Runs of older versions know no schedules by name, for example."""
+    former = json.loads(Config().to_json())
+    del former["optimizer"]["schedule"], former["optimizer"]["keras_arguments"]
+    assert Config.from_json(json.dumps(former)).validate() == Config()

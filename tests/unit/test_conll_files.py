@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from electra_tf.tasks import conll_files
-from electra_tf.tasks.conll_files import Layout
-from electra_tf.tasks.spans import Span
+from electra_tf.tasks.tagging import files as conll_files
+from electra_tf.tasks.tagging.files import Fields, TaggedSentences
+from electra_tf.tasks.tagging.task import TaggingTask
+from tests.conftest import REFERENCE, SHARED, where_shared
 
 
 @pytest.fixture
@@ -16,29 +17,38 @@ def file_of(tmp_path):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return str(path)
+
     return write
 
 
 def read(path, labelled=True, **layout):
-    return conll_files.read_sentences(path, Layout(**layout), labelled)
+    return conll_files.read_sentences(path, Fields(**layout), labelled)
 
 
-@pytest.mark.parametrize("name, num_sentences, num_tokens", [
-    ("conll2000/train.txt.gz", 8936, 211727),
-    ("conll2000/test.txt", 2012, 47377),
-    ("wnut17/train.conll", 3394, 62730),
-    ("wnut17/dev.conll", 1009, 15733),
-    ("wnut17/test.conll", 1287, 23394),
-])
-def test_real_files(shared, name, num_sentences, num_tokens):
-    sentences = read(str(shared / "data" / "conll" / name))
+@pytest.mark.parametrize(
+    "path, num_sentences, num_tokens",
+    [
+        (REFERENCE / "wnut17" / "train.conll.gz", 3394, 62730),
+        (REFERENCE / "wnut17" / "dev.conll.gz", 1009, 15733),
+        (REFERENCE / "wnut17" / "test.conll.gz", 1287, 23394),
+        (REFERENCE / "chunks.txt", 8, 94),
+        *where_shared(
+            (SHARED / "data" / "conll" / "conll2000" / "train.txt.gz", 8936, 211727),
+            (SHARED / "data" / "conll" / "conll2000" / "test.txt", 2012, 47377),
+        ),
+    ],
+)
+def test_real_files(path, num_sentences, num_tokens):
+    sentences = read(str(path))
     assert len(sentences) == len(sentences.tags) == num_sentences
     assert sum(map(len, sentences.words)) == sum(map(len, sentences.tags)) == num_tokens
 
 
 def test_odd_lines(file_of):
-    text = ("\ufeff-DOCSTART- -X- O\n\n\n# id = 1\nA  DT\tB-X \r\n# NN I-X\n#tag NN O\n   \n"
-            "no\u00a0break NN O\n#\tlink\na\u2028b NN O\n-DOCSTART-\nend\x85 NN S-X")
+    text = (
+        "\ufeff-DOCSTART- -X- O\n\n\n# id = 1\nA  DT\tB-X \r\n# NN I-X\n#tag NN O\n   \n"
+        "no\u00a0break NN O\n#\tlink\na\u2028b NN O\n-DOCSTART-\nend\x85 NN S-X"
+    )
     sentences = read(file_of(text))
     assert sentences.words == [("A", "#", "#tag"), ("no\u00a0break", "a\u2028b"), ("end\x85",)]
     assert sentences.tags == [("B-X", "I-X", "O"), ("O", "O"), ("S-X",)]
@@ -55,8 +65,10 @@ def test_columns_are_chosen(file_of):
 
 
 def test_json_lines(file_of):
-    text = ('{"tokens": ["New York", "is"], "ner": ["S-LOC", "O"]}\n\n'
-            '{"text": " to\\u00a0be  ", "ner": ["O", "S-LOC"]}\n')
+    text = (
+        '{"tokens": ["New York", "is"], "ner": ["S-LOC", "O"]}\n\n'
+        '{"text": " to\\u00a0be  ", "ner": ["O", "S-LOC"]}\n'
+    )
     path = file_of(gzip.compress(text.encode()), "train.jsonl.gz")
     sentences = read(path, words_field="tokens", tags_field="ner")
     assert sentences.words == [("New York", "is"), ("to", "be")]
@@ -65,20 +77,35 @@ def test_json_lines(file_of):
     assert read(path, labelled=False, words_field="tokens").tags is None
 
 
-@pytest.mark.parametrize("name, text, message", [
-    ("a.txt", "a B\nb\n", r"as many columns as the file's first, 2\. Received: 1 in .*, line 2"),
-    ("a.txt", "\n\n", r"at least one sentence\. Received: .*a\.txt"),
-    ("a.txt", "word\n", "word_column and tag_column must be two columns"),
-    ("a.txt", b"a B\n\xff B\n", "UTF-8.*a.txt, line 2"),
-    ("a.txt.gz", b"no gzip", r"readable.*a\.txt\.gz"),
-    ("a.jsonl", '{"words": ["a"], "tags": ["O"]}\n{"words"\n', r"JSON object.*a\.jsonl, line 2"),
-    ("a.jsonl", "[1]\n", r"JSON object\. Received: \[1\] in .*line 1"),
-    ("a.jsonl", '{"words": "a b", "tags": ["O"]}\n', "'words' must be a list of strings.*line 1"),
-    ("a.jsonl", '\n{"words": ["a"]}\n', "'tags' must be a list of strings.*None.*line 2"),
-    ("a.jsonl", '{"words": ["a"], "tags": []}', r"as words, 1\. Received: 0 in .*line 1"),
-    ("a.jsonl", '{"words": ["\\ud83d"], "tags": ["O"]}', "valid Unicode.*line 1"),
-    ("a.jsonl", "", "at least one sentence"),
-])
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        (
+            "a.txt",
+            "a B\nb\n",
+            r"as many columns as the file's first, 2\. Received: 1 in .*, line 2",
+        ),
+        ("a.txt", "\n\n", r"at least one sentence\. Received: .*a\.txt"),
+        ("a.txt", "word\n", "word_column and tag_column must be two columns"),
+        ("a.txt", b"a B\n\xff B\n", "UTF-8.*a.txt, line 2"),
+        ("a.txt.gz", b"no gzip", r"readable.*a\.txt\.gz"),
+        (
+            "a.jsonl",
+            '{"words": ["a"], "tags": ["O"]}\n{"words"\n',
+            r"JSON object.*a\.jsonl, line 2",
+        ),
+        ("a.jsonl", "[1]\n", r"JSON object\. Received: \[1\] in .*line 1"),
+        (
+            "a.jsonl",
+            '{"words": "a b", "tags": ["O"]}\n',
+            "'words' must be a list of strings.*line 1",
+        ),
+        ("a.jsonl", '\n{"words": ["a"]}\n', "'tags' must be a list of strings.*null.*line 2"),
+        ("a.jsonl", '{"words": ["a"], "tags": []}', r"as words, 1\. Received: 0 in .*line 1"),
+        ("a.jsonl", '{"words": ["\\ud83d"], "tags": ["O"]}', "valid Unicode.*line 1"),
+        ("a.jsonl", "", "at least one sentence"),
+    ],
+)
 def test_what_is_wrong_with_a_file_is_said(file_of, name, text, message):
     with pytest.raises(ValueError, match=message):
         read(file_of(text, name))
@@ -92,14 +119,14 @@ def test_a_column_that_is_not_there(file_of):
 
 def test_files_are_found_by_their_usual_names(file_of, tmp_path):
     stems = ("dev", "valid", "testa")
-    assert conll_files.find_file(str(tmp_path), "", stems) is None
+    assert conll_files.find_tagged_file(str(tmp_path), "", stems) is None
     last = file_of("a B\n", "testa.bio")
-    assert conll_files.find_file(str(tmp_path), "", stems) == last
+    assert conll_files.find_tagged_file(str(tmp_path), "", stems) == last
     packed = file_of("a B\n", "dev.conll.gz")
-    assert conll_files.find_file(str(tmp_path), "", stems) == packed
-    assert conll_files.find_file(str(tmp_path), "dev.conll", stems) == packed
+    assert conll_files.find_tagged_file(str(tmp_path), "", stems) == packed
+    assert conll_files.find_tagged_file(str(tmp_path), "dev.conll", stems) == packed
     with pytest.raises(ValueError, match="A file of tagged words must be one of other.txt"):
-        conll_files.find_file(str(tmp_path), "other.txt", stems)
+        conll_files.find_tagged_file(str(tmp_path), "other.txt", stems)
 
 
 def test_what_is_written_can_be_read(tmp_path):
@@ -107,7 +134,8 @@ def test_what_is_written_can_be_read(tmp_path):
     tags = [("B-X", "I-X"), ("O",)]
     columns, lines = str(tmp_path / "p.txt"), str(tmp_path / "p.jsonl")
     conll_files.write_columns(columns, words, tags)
-    conll_files.write_json(lines, words, tags, [[Span("X", 0, 2)], []])
+    task = TaggingTask("x", "", tags=("B-X", "I-X", "O"))
+    task.write_file(TaggedSentences(columns, words, None, {}), tags, lines)
     for path in (columns, lines):
         sentences = read(path)
         assert (sentences.words, sentences.tags) == (words, tags)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_tf.data import dataset
+from electra_tf.data import dataset, original_records
 
 LENGTH = 4
 
@@ -17,13 +17,23 @@ def write_records(path, ids, packed=False):
     """One record per id; the id is the first token."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for i in ids:
-            rows = {"input_ids": [i, 7, 7, 0], "input_mask": [1, 1, 1, 0],
-                    "segment_ids": [0, 0, 1, 0]}
+            rows = {
+                "input_ids": [i, 7, 7, 0],
+                "input_mask": [1, 1, 1, 0],
+                "segment_ids": [0, 0, 1, 0],
+            }
             if packed:
                 rows["document_ids"] = [1, 1, 2, 0]
-            writer.write(tf.train.Example(features=tf.train.Features(feature={
-                name: tf.train.Feature(int64_list=tf.train.Int64List(value=row))
-                for name, row in rows.items()})).SerializeToString())
+            writer.write(
+                tf.train.Example(
+                    features=tf.train.Features(
+                        feature={
+                            name: tf.train.Feature(int64_list=tf.train.Int64List(value=row))
+                            for name, row in rows.items()
+                        }
+                    )
+                ).SerializeToString()
+            )
 
 
 def write_data(directory, sizes, split="train", packing="none", **changes):
@@ -34,8 +44,13 @@ def write_data(directory, sizes, split="train", packing="none", **changes):
         name = f"{split}-{index:05d}-of-{len(sizes):05d}.tfrecord"
         write_records(directory / name, itertools.islice(numbers, size), packing == "documents")
         files.append({"name": name, "examples": size})
-    description = {"format_version": 1, "seq_length": LENGTH, "packing": packing,
-                   "splits": {split: {"examples": sum(sizes), "files": files}}, **changes}
+    description = {
+        "format_version": 1,
+        "seq_length": LENGTH,
+        "packing": packing,
+        "splits": {split: {"examples": sum(sizes), "files": files}},
+        **changes,
+    }
     (directory / "dataset.json").write_text(json.dumps(description))
     return str(directory)
 
@@ -43,8 +58,10 @@ def write_data(directory, sizes, split="train", packing="none", **changes):
 def write_original(directory, sizes):
     numbers = itertools.count(1)
     for index, size in enumerate(sizes):
-        write_records(directory / f"pretrain_data.tfrecord-{index}-of-{len(sizes)}",
-                      itertools.islice(numbers, size))
+        write_records(
+            directory / f"pretrain_data.tfrecord-{index}-of-{len(sizes)}",
+            itertools.islice(numbers, size),
+        )
     return str(directory)
 
 
@@ -59,16 +76,19 @@ def naive_order(sizes, seed, limit, epochs):
     first_of = np.cumsum([1, *sizes])
     order = []
     for epoch in range(epochs):
+
         def rng(stream, epoch=epoch):
-            return np.random.Generator(np.random.PCG64(np.random.SeedSequence(
-                [seed, epoch, stream])))
+            return np.random.Generator(
+                np.random.PCG64(np.random.SeedSequence([seed, epoch, stream]))
+            )
+
         if sum(sizes) <= limit:
             groups = [list(range(1, sum(sizes) + 1))]
         else:
             groups = [[]]
             for file in rng(0).permutation(len(sizes)):
                 numbers = list(range(first_of[file], first_of[file + 1]))
-                for piece in (numbers[i:i + limit] for i in range(0, len(numbers), limit)):
+                for piece in (numbers[i : i + limit] for i in range(0, len(numbers), limit)):
                     if len(groups[-1]) + len(piece) > limit:
                         groups.append([])
                     groups[-1] += piece
@@ -77,27 +97,39 @@ def naive_order(sizes, seed, limit, epochs):
     return order
 
 
-@pytest.mark.parametrize("sizes, limit", [
-    ((5, 3, 4), 100),  # one group
-    ((5, 3, 0, 4, 6, 2), 8),  # groups of several files, and an empty file
-    ((23, 2, 9), 5),  # files larger than a group
-    ((3, 3, 2), 1),  # no shuffle within files
-])
+@pytest.mark.parametrize(
+    "sizes, limit",
+    [
+        ((5, 3, 4), 100),  # one group
+        ((5, 3, 0, 4, 6, 2), 8),  # groups of several files, and an empty file
+        ((23, 2, 9), 5),  # files larger than a group
+        ((3, 3, 2), 1),  # no shuffle within files
+    ],
+)
 def test_order_equals_naive_reference_and_covers_each_epoch(tmp_path, sizes, limit):
     split = dataset.open_split(write_data(tmp_path, sizes), "train")
     epochs, total = 4, sum(sizes)
-    actual = numbers_of(dataset.train_batches(
-        split, seed=11, batch_size=1, start_step=0, shuffle_examples=limit), epochs * total)
+    actual = numbers_of(
+        dataset.train_batches(split, seed=11, batch_size=1, start_step=0, shuffle_examples=limit),
+        epochs * total,
+    )
     assert actual == naive_order(sizes, 11, limit, epochs)
     for epoch in range(epochs):
-        assert sorted(actual[epoch * total:(epoch + 1) * total]) == list(range(1, total + 1))
-    assert actual[:total] != actual[total:2 * total]
+        assert sorted(actual[epoch * total : (epoch + 1) * total]) == list(range(1, total + 1))
+    assert actual[:total] != actual[total : 2 * total]
 
 
 def test_seed_changes_the_order(tmp_path):
     split = dataset.open_split(write_data(tmp_path, (10, 10)), "train")
-    orders = [numbers_of(dataset.train_batches(
-        split, seed=seed, batch_size=20, start_step=0, shuffle_examples=99), 1) for seed in (0, 1)]
+    orders = [
+        numbers_of(
+            dataset.train_batches(
+                split, seed=seed, batch_size=20, start_step=0, shuffle_examples=99
+            ),
+            1,
+        )
+        for seed in (0, 1)
+    ]
     assert orders[0] != orders[1]
 
 
@@ -107,9 +139,13 @@ def test_resume_at_any_step_continues_the_stream(tmp_path, limit):
     split = dataset.open_split(write_data(tmp_path, sizes), "train")
     whole = naive_order(sizes, 3, limit, 12)
     for step in (0, 1, 2, 4, 5, 23, 47):
-        actual = numbers_of(dataset.train_batches(
-            split, seed=3, batch_size=batch, start_step=step, shuffle_examples=limit), 3)
-        assert actual == whole[step * batch:(step + 3) * batch]
+        actual = numbers_of(
+            dataset.train_batches(
+                split, seed=3, batch_size=batch, start_step=step, shuffle_examples=limit
+            ),
+            3,
+        )
+        assert actual == whole[step * batch : (step + 3) * batch]
 
 
 @pytest.mark.parametrize("limit", [4, 1000])
@@ -117,17 +153,22 @@ def test_workers_rows_together_are_the_global_batch(tmp_path, limit):
     split = dataset.open_split(write_data(tmp_path, (9, 5, 11)), "train")
     settings = dict(seed=5, batch_size=12, start_step=2, shuffle_examples=limit)
     whole = numbers_of(dataset.train_batches(split, **settings), 6)
-    parts = [numbers_of(dataset.train_batches(
-        split, rows=(6 * worker, 6 * worker + 6), rows_per_batch=3, **settings), 12)
-        for worker in range(2)]
-    merged = [part[6 * step:6 * step + 6] for step in range(6) for part in parts]
+    parts = [
+        numbers_of(
+            dataset.train_batches(
+                split, rows=(6 * worker, 6 * worker + 6), rows_per_batch=3, **settings
+            ),
+            12,
+        )
+        for worker in range(2)
+    ]
+    merged = [part[6 * step : 6 * step + 6] for step in range(6) for part in parts]
     assert list(itertools.chain(*merged)) == whole
 
 
 def test_fewer_examples_than_a_batch(tmp_path):
     split = dataset.open_split(write_data(tmp_path, (2, 1)), "train")
-    batches = dataset.train_batches(
-        split, seed=0, batch_size=16, start_step=1, shuffle_examples=2)
+    batches = dataset.train_batches(split, seed=0, batch_size=16, start_step=1, shuffle_examples=2)
     assert numbers_of(batches, 2) == naive_order((2, 1), 0, 2, 16)[16:48]
 
 
@@ -135,10 +176,12 @@ def test_batches_are_int32_of_static_shape(tmp_path):
     split = dataset.open_split(write_data(tmp_path, (8,), packing="documents"), "train")
     assert split.packed
     batches = dataset.train_batches(
-        split, seed=0, batch_size=4, start_step=0, shuffle_examples=8, rows_per_batch=2)
+        split, seed=0, batch_size=4, start_step=0, shuffle_examples=8, rows_per_batch=2
+    )
     expected = tf.TensorSpec([2, LENGTH], tf.int32)
-    assert batches.element_spec == {name: expected for name in (
-        "input_ids", "input_mask", "segment_ids", "document_ids")}
+    assert batches.element_spec == {
+        name: expected for name in ("input_ids", "input_mask", "segment_ids", "document_ids")
+    }
     element = next(iter(batches))
     np.testing.assert_array_equal(element["document_ids"], [[1, 1, 2, 0]] * 2)
     np.testing.assert_array_equal(element["segment_ids"], [[0, 0, 1, 0]] * 2)
@@ -157,8 +200,9 @@ def test_batch_at_is_the_batch_that_was_trained_on(tmp_path):
 
 def test_a_small_data_set_is_read_once(tmp_path):
     split = dataset.open_split(write_data(tmp_path, (4, 3)), "train")
-    batches = iter(dataset.train_batches(
-        split, seed=0, batch_size=7, start_step=0, shuffle_examples=7))
+    batches = iter(
+        dataset.train_batches(split, seed=0, batch_size=7, start_step=0, shuffle_examples=7)
+    )
     next(batches)
     for path in split.files:
         os.remove(path)
@@ -170,8 +214,10 @@ def test_a_small_data_set_is_read_once(tmp_path):
 @pytest.mark.parametrize("sizes", [(17,), (2, 0, 5), (1,), (8, 8)])
 def test_evaluation_counts_every_example_once(tmp_path, sizes, num_workers):
     split = dataset.open_split(write_data(tmp_path, sizes, "eval"), "eval")
-    workers = [list(dataset.eval_batches(split, batch_size=4, worker=worker,
-                                         num_workers=num_workers)) for worker in range(num_workers)]
+    workers = [
+        list(dataset.eval_batches(split, batch_size=4, worker=worker, num_workers=num_workers))
+        for worker in range(num_workers)
+    ]
     batches = [batch for step in zip(*workers, strict=True) for batch in step]
     assert all(value.shape == (4, LENGTH) for batch in batches for value in batch.values())
     ids = np.concatenate([batch["input_ids"][:, 0] for batch in batches])
@@ -194,10 +240,10 @@ def test_original_records_are_counted_and_one_file_is_held_out(tmp_path, folder)
     write_original(tmp_path / folder, sizes)
     train = dataset.open_split(str(tmp_path), "train")
     held_out = dataset.open_split(str(tmp_path), "eval")
-    assert train.examples == (3, 1, 2, 1, 1, 1, 1, 1, 4) and held_out.examples == (5,)
+    assert train.examples_per_file == (3, 1, 2, 1, 1, 1, 1, 1, 4)
+    assert held_out.examples_per_file == (5,)
     assert train.seq_length == LENGTH and not train.packed
-    batches = dataset.train_batches(
-        train, seed=0, batch_size=15, start_step=0, shuffle_examples=4)
+    batches = dataset.train_batches(train, seed=0, batch_size=15, start_step=0, shuffle_examples=4)
     assert sorted(numbers_of(batches, 1)) == list(range(1, 16))
     assert numbers_of(dataset.eval_batches(held_out, batch_size=5)) == list(range(16, 21))
 
@@ -205,8 +251,20 @@ def test_original_records_are_counted_and_one_file_is_held_out(tmp_path, folder)
 def test_counting_records_across_read_blocks(tmp_path, monkeypatch):
     write_records(tmp_path / "x", range(50))
     for block in (8, 13, 100, 1000):
-        monkeypatch.setattr(dataset, "_READ_BYTES", block)
-        assert dataset._count_records(str(tmp_path / "x")) == 50
+        monkeypatch.setattr(original_records, "_READ_BYTES", block)
+        original_records._count.cache_clear()
+        assert original_records.count(str(tmp_path / "x")) == 50
+
+
+def test_records_are_counted_again_only_if_their_file_has_changed(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    write_records(path, range(5))
+    assert original_records.count(str(path)) == 5
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.io.gfile, "GFile", None)  # an evaluation asks again and again
+        assert original_records.count(str(path)) == 5
+    write_records(path, range(7))
+    assert original_records.count(str(path)) == 7
 
 
 def test_one_original_file_has_no_eval(tmp_path):
@@ -218,7 +276,7 @@ def test_one_original_file_has_no_eval(tmp_path):
 
 def test_not_a_data_set(tmp_path):
     for path in (str(tmp_path), str(tmp_path / "none"), ""):
-        with pytest.raises(ValueError, match="must hold dataset.json .*pipelines.build_dataset"):
+        with pytest.raises(ValueError, match="must hold dataset.json .*electra_tf build_dataset"):
             dataset.open_split(path, "train")
 
 
@@ -280,8 +338,11 @@ def test_damaged_shards_name_the_file(tmp_path):
     with pytest.raises(ValueError, match="must be a complete TFRecord file. Received: .*00000-of"):
         dataset.batch_at(split, **settings)
     with pytest.raises(tf.errors.OpError, match="must be a complete TFRecord file"):
-        next(iter(dataset.train_batches(
-            split, seed=0, batch_size=2, start_step=0, shuffle_examples=9)))
+        next(
+            iter(
+                dataset.train_batches(split, seed=0, batch_size=2, start_step=0, shuffle_examples=9)
+            )
+        )
     with pytest.raises(tf.errors.OpError):
         list(dataset.eval_batches(split, batch_size=2))
 

@@ -11,12 +11,21 @@ from electra_tf.config import ModelConfig
 from electra_tf.models.finetuned import Finetuned
 from electra_tf.models.initialization import initialize
 from electra_tf.models.tagging_head import TaggingHead
-from electra_tf.tasks.finetuning import Encoded
-from electra_tf.tasks.finetuning_loop import LoopTask, predict_outputs
+from electra_tf.tasks.base import Encoded
+from electra_tf.tasks.finetuning import LoopTask, predict_outputs
+from electra_tf.train.task import EvaluatedTask
+from electra_tf.train.task import Task as LoopProtocol
 
-CONFIG = ModelConfig(vocab_size=50, hidden_size=16, num_layers=2, num_heads=2,
-                     intermediate_size=32, embedding_size=16, max_positions=128,
-                     initializer_range=0.2)
+CONFIG = ModelConfig(
+    vocab_size=50,
+    hidden_size=16,
+    num_layers=2,
+    num_heads=2,
+    intermediate_size=32,
+    embedding_size=16,
+    max_positions=128,
+    initializer_range=0.2,
+)
 WORD_LABELS = "word_labels"
 
 
@@ -33,8 +42,11 @@ class Task:
     def outputs(self, head, hidden, batch):
         logits = head(hidden)
         mask = ops.cast(batch[features.INPUT_MASK], "float32")[..., None]
-        return {"logits": logits * mask, "first": logits[:, 0],
-                "ids": ops.sum(batch[features.INPUT_IDS], axis=1)}
+        return {
+            "logits": logits * mask,
+            "first": logits[:, 0],
+            "ids": ops.sum(batch[features.INPUT_IDS], axis=1),
+        }
 
 
 def rows_of(lengths, width=None, seed=0):
@@ -42,12 +54,17 @@ def rows_of(lengths, width=None, seed=0):
     lengths, random = np.array(lengths), np.random.default_rng(seed)
     mask = (np.arange(width or lengths.max()) < lengths[:, None]).astype(np.int32)
     ids = random.integers(5, 50, mask.shape).astype(np.int32) * mask
-    return Encoded({"input_ids": ids, "input_mask": mask,
-                    "segment_ids": random.integers(0, 2, mask.shape).astype(np.int8) * mask,
-                    WORD_LABELS: ids.astype(np.int16) - 1,
-                    "place": np.arange(len(lengths), dtype=np.int32)[:, None],
-                    "target": random.random((len(lengths), 2))},
-                   np.arange(len(lengths), dtype=np.int32))
+    return Encoded(
+        {
+            "input_ids": ids,
+            "input_mask": mask,
+            "segment_ids": random.integers(0, 2, mask.shape).astype(np.int8) * mask,
+            WORD_LABELS: ids.astype(np.int16) - 1,
+            "place": np.arange(len(lengths), dtype=np.int32)[:, None],
+            "target": random.random((len(lengths), 2)),
+        },
+        np.arange(len(lengths), dtype=np.int32),
+    )
 
 
 def loop_task(encoded, batch_size=8, seed=0, one_width=False):
@@ -59,13 +76,14 @@ def order(task, steps):
     return np.concatenate([task.train_batch(step)["place"][:, 0] for step in range(steps)])
 
 
-@pytest.mark.parametrize(("num_rows", "batch_size"), [(640, 8), (641, 8), (37, 8), (40, 8), (5, 8),
-                                                      (3, 8), (300, 1)])
+@pytest.mark.parametrize(
+    ("num_rows", "batch_size"), [(640, 8), (641, 8), (37, 8), (40, 8), (5, 8), (3, 8), (300, 1)]
+)
 def test_every_epoch_has_each_row_once(num_rows, batch_size):
     """Batches go over the ends of epochs, so that every step has a whole batch."""
     lengths = np.random.default_rng(0).integers(3, 60, num_rows)
     task = loop_task(rows_of(lengths), batch_size)
-    found = order(task, -(-4 * num_rows // batch_size))[:4 * num_rows].reshape(4, num_rows)
+    found = order(task, -(-4 * num_rows // batch_size))[: 4 * num_rows].reshape(4, num_rows)
     for epoch in found:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(num_rows))
     assert len({tuple(epoch) for epoch in found}) > 1
@@ -80,15 +98,15 @@ def test_the_order_is_a_function_of_the_seed_and_the_step():
     assert all((one != other).mean() > 0.5 for one, other in itertools.combinations(epochs, 2))
     task = loop_task(encoded, seed=3)
     for step in (39, 0, 13, 12, 25):  # in any order, over any end of an epoch
-        np.testing.assert_array_equal(task.train_batch(step)["place"][:, 0],
-                                      expected[8 * step:8 * step + 8])
+        np.testing.assert_array_equal(
+            task.train_batch(step)["place"][:, 0], expected[8 * step : 8 * step + 8]
+        )
 
 
 def test_short_rows_come_at_any_time():
     """Sorting by length must not make an epoch begin with the short rows, or end with them."""
     lengths = np.random.default_rng(0).integers(3, 100, 8 * 32 * 4)
-    first = [lengths[order(loop_task(rows_of(lengths), seed=seed), 1)].mean()
-             for seed in range(40)]
+    first = [lengths[order(loop_task(rows_of(lengths), seed=seed), 1)].mean() for seed in range(40)]
     assert abs(np.mean(first) - lengths.mean()) < 4 * np.std(first) / np.sqrt(len(first))
     assert np.std(first) > 20
 
@@ -105,7 +123,7 @@ def test_the_data_set_starts_at_any_step(start):
                 part = next(found)
                 assert part.keys() == batch.keys() == encoded.features.keys()
                 for name, value in batch.items():
-                    np.testing.assert_array_equal(part[name], value[first:first + rows_per_batch])
+                    np.testing.assert_array_equal(part[name], value[first : first + rows_per_batch])
 
 
 def test_a_batch_holds_its_rows_whole_and_little_else():
@@ -123,7 +141,8 @@ def test_a_batch_holds_its_rows_whole_and_little_else():
         for name, value in encoded.features.items():
             is_sequence = name in Task.sequence_features
             np.testing.assert_array_equal(
-                batch[name], value[places, :width if is_sequence else None].astype(np.float32))
+                batch[name], value[places, : width if is_sequence else None].astype(np.float32)
+            )
             assert batch[name].dtype == (np.float32 if name == "target" else np.int32)
         np.testing.assert_array_equal(batch["input_mask"].sum(1), lengths[places])
     assert len(widths) > 4
@@ -163,14 +182,18 @@ def test_each_row_has_its_outputs_as_if_it_were_alone(num_rows, longest):
     assert longest <= outputs["logits"].shape[1] <= encoded.features["input_ids"].shape[1]
     np.testing.assert_array_equal(outputs["ids"], encoded.features["input_ids"].sum(axis=1))
     for row, length in list(enumerate(lengths))[::5]:  # each of these is a call of its own
-        alone = {name: encoded.features[name][row:row + 1, :length].astype(np.int32)
-                 for name in features.data_features(packed=False)}
+        alone = {
+            name: encoded.features[name][row : row + 1, :length].astype(np.int32)
+            for name in features.data_features(packed=False)
+        }
         expected = Task().outputs(model.head, model(alone), alone)
-        np.testing.assert_allclose(outputs["logits"][row, :length], expected["logits"][0],
-                                   rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            outputs["logits"][row, :length], expected["logits"][0], rtol=1e-4, atol=1e-4
+        )
         assert not outputs["logits"][row, length:].any()
-        np.testing.assert_allclose(outputs["first"][row], expected["first"][0], rtol=1e-4,
-                                   atol=1e-4)
+        np.testing.assert_allclose(
+            outputs["first"][row], expected["first"][0], rtol=1e-4, atol=1e-4
+        )
     others = outputs["first"][1:]
     assert not num_rows > 1 or np.abs(others - outputs["first"][:-1]).max(axis=1).min() > 1e-3
     assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == -(-num_rows // 32)
@@ -186,3 +209,8 @@ def test_other_batch_sizes_give_the_same():
 def test_the_average_row_counts_no_padding():
     task = loop_task(rows_of([3, 5, 10, 42], width=100))
     assert task.seq_length == 15
+
+
+def test_a_finetuning_is_a_task_of_the_loop():
+    task = loop_task(rows_of([3, 5]))
+    assert isinstance(task, LoopProtocol) and not isinstance(task, EvaluatedTask)

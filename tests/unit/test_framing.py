@@ -34,14 +34,18 @@ def reference(first, second, max_seq_length, vocabulary):
 def test_rows(tokenizer, pairs, max_seq_length):
     first = [RANDOM.integers(5, 50, length).tolist() for length, _ in PAIRS]
     second = [RANDOM.integers(5, 50, length).tolist() for _, length in PAIRS] if pairs else None
-    framed = frame(tf.ragged.constant(first, tf.int32),
-                   tf.ragged.constant(second, tf.int32) if pairs else None,
-                   tokenizer.vocabulary, max_seq_length)
+    framed = frame(
+        tf.ragged.constant(first, tf.int32),
+        tf.ragged.constant(second, tf.int32) if pairs else None,
+        tokenizer.vocabulary,
+        max_seq_length,
+    )
     width = framed["input_ids"].shape[1]
     assert width <= max_seq_length
     for row, ids in enumerate(first):
-        expected, segments = reference(ids, second[row] if pairs else None, max_seq_length,
-                                       tokenizer.vocabulary)
+        expected, segments = reference(
+            ids, second[row] if pairs else None, max_seq_length, tokenizer.vocabulary
+        )
         padding = [0] * (width - len(expected))
         assert framed["input_ids"][row].numpy().tolist() == expected + padding
         assert framed["segment_ids"][row].numpy().tolist() == segments + padding
@@ -63,6 +67,9 @@ def test_batch_of_texts_and_tensors(tokenizer):
 def test_no_rows_and_no_room(tokenizer):
     empty = tokenizer.batch([])
     assert {name: tuple(value.shape) for name, value in empty.items()} == {
-        "input_ids": (0, 0), "input_mask": (0, 0), "segment_ids": (0, 0)}
+        "input_ids": (0, 0),
+        "input_mask": (0, 0),
+        "segment_ids": (0, 0),
+    }
     with pytest.raises(ValueError, match="max_seq_length must be at least 3. Received: 2"):
         tokenizer.batch(["a"], ["b"], max_seq_length=2)

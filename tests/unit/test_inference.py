@@ -7,7 +7,7 @@ import tensorflow as tf
 from electra_tf.config import Config
 from electra_tf.models.electra import Electra
 from electra_tf.serving.graph import inference
-from electra_tf.serving.graph.inference import find_tokens, hidden_states
+from electra_tf.serving.graph.inference import PackedRows, hidden_states
 
 VOCAB_SIZE, LONGEST = 50, 24
 NAMES = ("input_ids", "input_mask", "segment_ids")
@@ -16,9 +16,16 @@ NAMES = ("input_ids", "input_mask", "segment_ids")
 def new_model(dtype="float32", embedding_size=16):
     """An Electra with weights that are far from their initial values, biases too."""
     config = Config()
-    sizes = {"vocab_size": VOCAB_SIZE, "hidden_size": 32, "num_layers": 3, "num_heads": 4,
-             "intermediate_size": 48, "embedding_size": embedding_size, "max_positions": LONGEST,
-             "layer_norm_epsilon": 1e-3}
+    sizes = {
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 32,
+        "num_layers": 3,
+        "num_heads": 4,
+        "intermediate_size": 48,
+        "embedding_size": embedding_size,
+        "max_positions": LONGEST,
+        "layer_norm_epsilon": 1e-3,
+    }
     for name, value in sizes.items():
         setattr(config.model, name, value)
     model = Electra(config, dtype=dtype)
@@ -32,8 +39,9 @@ def new_model(dtype="float32", embedding_size=16):
 def batch_of(mask):
     random = np.random.default_rng(1)
     mask = np.array(mask, np.int32)
-    ids, segments = (random.integers(high, size=mask.shape, dtype=np.int32)
-                     for high in (VOCAB_SIZE, 2))
+    ids, segments = (
+        random.integers(high, size=mask.shape, dtype=np.int32) for high in (VOCAB_SIZE, 2)
+    )
     return {name: tf.constant(value) for name, value in zip(NAMES, (ids, mask, segments))}
 
 
@@ -56,10 +64,17 @@ def model():
 
 
 @pytest.mark.parametrize("few_scores", [0, 10**9], ids=["as many", "as few"])
-@pytest.mark.parametrize("mask", [
-    mask_of([24, 1, 7, 24, 2, 13], 24), mask_of([5, 5], 5), [[1]], mask_of([0, 4, 0], 4),
-    [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]],
-    ids=["mixed lengths", "no padding", "one token", "rows of padding", "holes"])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        mask_of([24, 1, 7, 24, 2, 13], 24),
+        mask_of([5, 5], 5),
+        [[1]],
+        mask_of([0, 4, 0], 4),
+        [[0, 1, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]],
+    ],
+    ids=["mixed lengths", "no padding", "one token", "rows of padding", "holes"],
+)
 def test_tokens_are_as_in_the_keras_model(model, mask, few_scores, monkeypatch):
     monkeypatch.setattr(inference, "FEW_SCORES", few_scores)
     assert_equal_on_tokens(model.discriminator, batch_of(mask))
@@ -74,8 +89,11 @@ def test_the_generator_and_equal_sizes_too(model):
 
 def test_of_nothing_but_padding_nothing_comes(model):
     encoder = model.discriminator
-    call = tf.function(lambda *batch: hidden_states(encoder, dict(zip(NAMES, batch))),
-                       autograph=False, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
+    call = tf.function(
+        lambda *batch: hidden_states(encoder, dict(zip(NAMES, batch))),
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3,
+    )
     for shape in ((2, 3), (0, 7), (3, 0), (0, 0)):
         hidden = call(*batch_of(np.zeros(shape)).values()).numpy()
         assert hidden.shape == (*shape, 32) and not hidden.any()
@@ -97,9 +115,10 @@ def test_mixed_precision_is_close(few_scores, monkeypatch):
 
 
 def test_tokens_go_back_to_their_places():
-    tokens = find_tokens(tf.constant([[0, 1, 1], [0, 0, 0], [1, 0, 1]]))
-    assert tokens.places.numpy().tolist() == [[0, 1], [0, 2], [2, 0], [2, 2]]
+    layout = PackedRows(tf.constant([[0, 1, 1], [0, 0, 0], [1, 0, 1]]))
+    assert layout.positions.numpy().tolist() == [1, 2, 0, 2]
+    assert layout.tokens(tf.reshape(tf.range(9), [3, 3])).numpy().tolist() == [1, 2, 6, 8]
     values = tf.constant([1.0, 2.0, 3.0, 4.0])
-    assert tokens.padded(values).numpy().tolist() == [[0, 1, 2], [0, 0, 0], [3, 0, 4]]
-    pairs = tokens.padded(tf.stack([values, -values], axis=1))
+    assert layout.rows(values).numpy().tolist() == [[0, 1, 2], [0, 0, 0], [3, 0, 4]]
+    pairs = layout.rows(tf.stack([values, -values], axis=1))
     assert pairs.shape == (3, 3, 2) and pairs[2, 2].numpy().tolist() == [4, -4]

@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
+from electra_tf import Tokenizer
 from electra_tf.serving.graph.long_texts import CHARACTERS_PER_TOKEN, shorten
-from electra_tf.text.wordpiece import Tokenizer
 from tests.integration import hostile_texts
 
 NUM_TOKENS = 6
@@ -17,21 +17,26 @@ def tokenizer(tiny_vocab_file):
 
 @pytest.fixture(scope="module")
 def cut(tokenizer):
-    return tf.function(lambda text: shorten(text, tokenizer.ids, NUM_TOKENS), autograph=False,
-                       input_signature=[tf.TensorSpec([None], tf.string)])
+    return tf.function(
+        lambda text: shorten(text, tokenizer.ids, NUM_TOKENS),
+        autograph=False,
+        input_signature=[tf.TensorSpec([None], tf.string)],
+    )
 
 
 def test_first_tokens_and_their_offsets_stay(tokenizer, cut):
     # Long ones of words and of curiosities, so that cuts fall next to all of them.
     parts = hostile_texts.texts(1200)
-    texts = [b" ".join(parts[first:first + 6]) for first in range(0, 600, 2)] + [
-        b"".join(parts[first:first + 3]) for first in range(600, 1200, 2)]
+    texts = [b" ".join(parts[first : first + 6]) for first in range(0, 600, 2)] + [
+        b"".join(parts[first : first + 3]) for first in range(600, 1200, 2)
+    ]
     shortened = cut(tf.constant(texts))
     lengths = tf.strings.length(shortened).numpy()
     valid = [len(text.decode(errors="ignore").encode()) for text in texts]
     assert sum(length < before for length, before in zip(lengths, valid)) > 100
-    for whole, part in zip(tokenizer.ids_with_offsets(tf.constant(texts)),
-                           tokenizer.ids_with_offsets(shortened)):
+    for whole, part in zip(
+        tokenizer.ids_with_offsets(tf.constant(texts)), tokenizer.ids_with_offsets(shortened)
+    ):
         assert whole[:, :NUM_TOKENS].to_list() == part[:, :NUM_TOKENS].to_list()
 
 

@@ -6,34 +6,53 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_tf import Tokenizer
 from electra_tf.config import Config
-from electra_tf.models.electra import new_electra, new_masked_lm
-from electra_tf.serving.graph.detector import ReplacedTokenDetector, load_pretrained
+from electra_tf.objectives import OBJECTIVES, build_objective
+from electra_tf.saved import model_directory
+from electra_tf.saved.model_directory import Pretrained
+from electra_tf.serving.graph.pretrained import load_pretrained
+from electra_tf.serving.graph.signatures import SIGNATURES
 from electra_tf.text.vocabulary import Vocabulary
-from electra_tf.text.wordpiece import Tokenizer
-from electra_tf.train import model_directory
-from electra_tf.train.model_directory import Pretrained
 
 LENGTH = 20
-TEXTS = ["the [MASK] of a model", "", "no mask", "[MASK]", "net[MASK]work [MASK][MASK], [mask]",
-         "the models and [MASK] " * 8 + "[MASK]", "[[MASK]] [SEP]", "words " * 19 + "[MASK]"]
+TEXTS = [
+    "the [MASK] of a model",
+    "",
+    "no mask",
+    "[MASK]",
+    "net[MASK]work [MASK][MASK], [mask]",
+    "the models and [MASK] " * 8 + "[MASK]",
+    "[[MASK]] [SEP]",
+    "words " * 19 + "[MASK]",
+]
 
 
 def write(directory, vocab_file, objective="electra", parts=None, spare=0):
     """Writes a model directory, of an Electra only with some parts; returns model and path."""
-    tokens = Vocabulary.from_file(vocab_file).tokens
+    vocabulary = Vocabulary.from_file(vocab_file)
     config = Config()
     config.objective.name = objective
     config.generator.hidden_fraction = 0.5
-    sizes = {"vocab_size": len(tokens) + spare, "hidden_size": 32, "num_layers": 2,
-             "num_heads": 2, "intermediate_size": 64, "embedding_size": 16,
-             "max_positions": LENGTH, "initializer_range": 0.4}
+    sizes = {
+        "vocab_size": len(vocabulary) + spare,
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "embedding_size": 16,
+        "max_positions": LENGTH,
+        "initializer_range": 0.4,
+    }
     for name, value in sizes.items():
         setattr(config.model, name, value)
-    model = (new_electra if objective == "electra" else new_masked_lm)(config, seed=3)
-    weights = {variable.path: np.asarray(variable) for variable in model.trainable_variables
-               if parts is None or variable.path.startswith(parts)}
-    model_directory.write(Pretrained(config, weights, tokens, step=5), str(directory))
+    model = build_objective(config).new_model(seed=3)
+    weights = {
+        variable.path: np.asarray(variable)
+        for variable in model.trainable_variables
+        if parts is None or variable.path.startswith(parts)
+    }
+    model_directory.write(Pretrained(config, weights, vocabulary, step=5), str(directory))
     return model, str(directory)
 
 
@@ -41,15 +60,19 @@ def write(directory, vocab_file, objective="electra", parts=None, spare=0):
 def both(request, tmp_path_factory, tiny_vocab_file):
     """A model, its generator and head, and the servable of its directory."""
     # More outputs than tokens: what is beyond the vocabulary must never be an answer.
-    model, path = write(tmp_path_factory.mktemp("model") / "m", tiny_vocab_file, request.param,
-                        spare=3)
-    networks = ((model.encoder, model.encoder, model.head) if request.param == "mlm" else
-                (model.discriminator, model.generator, model.generator_head))
+    model, path = write(
+        tmp_path_factory.mktemp("model") / "m", tiny_vocab_file, request.param, spare=3
+    )
+    networks = (
+        (model.encoder, model.encoder, model.head)
+        if request.param == "mlm"
+        else (model.discriminator, model.generator, model.generator_head)
+    )
     return networks, load_pretrained(path, include_generator=request.param == "electra")
 
 
 def row_of(ids, vocabulary):
-    row = np.array([[vocabulary.cls_id, *ids[:LENGTH - 2], vocabulary.sep_id]], np.int32)
+    row = np.array([[vocabulary.cls_id, *ids[: LENGTH - 2], vocabulary.sep_id]], np.int32)
     return {"input_ids": row, "input_mask": np.ones_like(row), "segment_ids": np.zeros_like(row)}
 
 
@@ -57,35 +80,38 @@ def test_fill_mask_is_the_generators_softmax(both, tiny_vocab_file):
     (_, generator, head), servable = both
     tokenizer = Tokenizer(tiny_vocab_file)
     vocabulary = tokenizer.vocabulary
-    served = {name: value.numpy()
-              for name, value in servable.fill_mask(tf.constant(TEXTS)).items()}
+    served = {name: value.numpy() for name, value in servable.fill_mask(tf.constant(TEXTS)).items()}
     assert served["tokens"].shape == (len(TEXTS), 4, 5)  # the sixth text has 4 of 9 in its length
     for index, text in enumerate(TEXTS):
         ids = []
         for part in re.split(r"(\[MASK\])", text):
-            ids += ([vocabulary.mask_id] if part == "[MASK]" else tokenizer.tokenize([part])[0])
+            ids += [vocabulary.mask_id] if part == "[MASK]" else tokenizer.tokenize([part])[0]
         batch = row_of(ids, vocabulary)
         places = np.flatnonzero(batch["input_ids"][0] == vocabulary.mask_id)
         assert served["mask"][index].sum() == len(places)
-        assert served["positions"][index, :len(places)].tolist() == places.tolist()
+        assert served["positions"][index, : len(places)].tolist() == places.tolist()
         hidden = generator(batch)
         for number, place in enumerate(places):
             logits = np.asarray(head(hidden, np.array([[place]], np.int32)), np.float64)[0]
             probabilities = np.exp(logits - logits.max())
-            probabilities = (probabilities / probabilities.sum())[:len(vocabulary)]
+            probabilities = (probabilities / probabilities.sum())[: len(vocabulary)]
             best = np.argsort(-probabilities)[:5]
-            np.testing.assert_allclose(served["probabilities"][index, number],
-                                       probabilities[best], rtol=1e-4)
+            np.testing.assert_allclose(
+                served["probabilities"][index, number], probabilities[best], rtol=1e-4
+            )
             assert [token.decode() for token in served["tokens"][index, number]] == [
-                vocabulary.tokens[token] for token in best]
-        assert not served["probabilities"][index, len(places):].any()
-        assert set(served["tokens"][index, len(places):].ravel()) <= {b""}
+                vocabulary.tokens[token] for token in best
+            ]
+        assert not served["probabilities"][index, len(places) :].any()
+        assert set(served["tokens"][index, len(places) :].ravel()) <= {b""}
 
 
 def test_fill_mask_of_invalid_and_of_no_texts(both):
     _, servable = both
-    plain, broken = (servable.fill_mask(tf.constant([text]))["probabilities"].numpy()
-                     for text in (b"the [MASK]", b"\xffthe [MA\xe4\xb8SK]\xc3"))
+    plain, broken = (
+        servable.fill_mask(tf.constant([text]))["probabilities"].numpy()
+        for text in (b"the [MASK]", b"\xffthe [MA\xe4\xb8SK]\xc3")
+    )
     np.testing.assert_array_equal(plain, broken)
     assert servable.fill_mask(tf.constant(["none"]))["tokens"].shape == (1, 0, 5)
     assert servable.fill_mask(tf.constant([], tf.string))["tokens"].shape == (0, 0, 5)
@@ -108,19 +134,31 @@ def test_encode_gives_hidden_states(both, tiny_vocab_file):
 def test_signatures_are_those_of_the_parts(both):
     _, servable = both
     detecting = (
-        {"detect_replaced", "detect_replaced_ids"} if isinstance(servable, ReplacedTokenDetector)
-        else set())
+        {"detect_replaced", "detect_replaced_ids"}
+        if servable.main_signature == "detect_replaced"
+        else set()
+    )
     assert set(servable.signatures()) == {"serving_default", "encode", "fill_mask"} | detecting
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.values())
+def test_every_objective_declares_what_is_known(objective):
+    names = [served.signature for served in objective.served]
+    assert set(names) <= SIGNATURES.keys() and len(set(names)) == len(names)
+    assert not objective.served[0].optional and objective.main_metric in objective.headline
 
 
 def test_missing_parts_are_told(tmp_path, tiny_vocab_file):
     _, bare = write(tmp_path / "bare", tiny_vocab_file, parts=("embeddings/", "discriminator/"))
     with pytest.raises(ValueError, match="must have a discriminator with its head"):
         load_pretrained(bare)
-    _, alone = write(tmp_path / "alone", tiny_vocab_file, parts=(
-        "embeddings/", "discriminator/", "discriminator_head/"))
+    _, alone = write(
+        tmp_path / "alone",
+        tiny_vocab_file,
+        parts=("embeddings/", "discriminator/", "discriminator_head/"),
+    )
     servable = load_pretrained(alone)
-    assert servable.step == 5 and servable.fill_mask is None
+    assert servable.step == 5 and not hasattr(servable, "fill_mask")
     with pytest.raises(ValueError, match="--include_generator must have its generator"):
         load_pretrained(alone, include_generator=True)
     with pytest.raises(ValueError, match="max_seq_length must be from 3"):
@@ -132,14 +170,14 @@ def test_missing_parts_are_told(tmp_path, tiny_vocab_file):
 @pytest.mark.slow
 def test_bfloat16_answers_almost_the_same_in_float32(both, tmp_path, tiny_vocab_file):
     _, exact = both
-    objective = "electra" if isinstance(exact, ReplacedTokenDetector) else "mlm"
+    objective = "electra" if exact.main_signature == "detect_replaced" else "mlm"
     _, path = write(tmp_path / "model", tiny_vocab_file, objective, spare=3)
-    rounded = load_pretrained(path, precision="bfloat16",
-                              include_generator=objective == "electra")
+    rounded = load_pretrained(path, precision="bfloat16", include_generator=objective == "electra")
     names = ["encode", "fill_mask"] + ["detect_replaced"] * (objective == "electra")
     for name in names:
-        expected, served = (getattr(servable, name)(tf.constant(TEXTS))
-                            for servable in (exact, rounded))
+        expected, served = (
+            getattr(servable, name)(tf.constant(TEXTS)) for servable in (exact, rounded)
+        )
         for key, value in expected.items():
             assert served[key].dtype == value.dtype
             if value.dtype == tf.float32:

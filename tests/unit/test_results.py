@@ -5,20 +5,28 @@ import json
 import numpy as np
 import pytest
 
-from electra_tf import results
+from electra_tf.runs import results
 
 
 def trial(seed, dev, test, stuck=False):
     """A trial with (main, other) metrics of two splits."""
     names = ("f1", "accuracy")
-    return {"seed": seed, "stuck": stuck, "calibration": {},
-            "metrics": {"dev": dict(zip(names, dev)), "eval_test": dict(zip(names, test))}}
+    return {
+        "seed": seed,
+        "stuck": stuck,
+        "calibration": {},
+        "metrics": {"dev": dict(zip(names, dev)), "eval_test": dict(zip(names, test))},
+    }
 
 
 @pytest.fixture
 def trials():
-    return [trial(5, (0.50, 0.91), (0.31, 0.95)), trial(6, (0.75, 0.10), (0.32, 0.96)),
-            trial(7, (0.625, 0.92), (0.99, 0.97), stuck=True), trial(8, (0.25, 0.99), (0.1, 1.0))]
+    return [
+        trial(5, (0.50, 0.91), (0.31, 0.95)),
+        trial(6, (0.75, 0.10), (0.32, 0.96)),
+        trial(7, (0.625, 0.92), (0.99, 0.97), stuck=True),
+        trial(8, (0.25, 0.99), (0.1, 1.0)),
+    ]
 
 
 @pytest.mark.parametrize("number", [1, 3, 4])
@@ -52,11 +60,27 @@ def test_without_data_to_score():
 
 def test_the_table_has_a_column_per_trial_and_names_the_stuck(trials):
     lines = results.table(results.summarize("mine", "f1", trials)).splitlines()
-    assert lines[0].split() == ["seed", "5", "seed", "6", "seed", "7", "(stuck)", "seed", "8",
-                                "median", "mean", "std"]
+    assert lines[0].split() == [
+        "seed",
+        "5",
+        "seed",
+        "6",
+        "seed",
+        "7",
+        "(stuck)",
+        "seed",
+        "8",
+        "median",
+        "mean",
+        "std",
+    ]
     rows = [line.rsplit(maxsplit=7) for line in lines[1:5]]
-    assert [row[0].strip() for row in rows] == ["dev f1", "dev accuracy", "eval_test f1",
-                                                "eval_test accuracy"]
+    assert [row[0].strip() for row in rows] == [
+        "dev f1",
+        "dev accuracy",
+        "eval_test f1",
+        "eval_test accuracy",
+    ]
     assert rows[0][1:] == ["0.5000", "0.7500", "0.6250", "0.2500", "0.5625", "0.5312", "0.1849"]
     assert len({len(line) for line in lines[:5]}) == 1  # columns stand below each other
     assert len(lines) == 6 and lines[5].startswith("Stuck: seed 7 ended")

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from electra_tf.tasks import sentence_metrics
+from electra_tf.tasks.sentence import metrics as sentence_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -63,16 +63,20 @@ def test_against_counts_and_formulas(seed):
     several, said = random.integers(0, 2, (2, 50, 4))
     assert score("micro_f1", several, said) == pytest.approx(f1_of(several, said))
     assert score("macro_f1", several, said) == pytest.approx(
-        np.mean([f1_of(several[:, column], said[:, column]) for column in range(4)]))
+        np.mean([f1_of(several[:, column], said[:, column]) for column in range(4)])
+    )
     classes, guesses = random.integers(0, 5, (2, 200))
     assert score("macro_f1", classes, guesses) == pytest.approx(
-        np.mean([f1_of(classes == number, guesses == number) for number in range(5)]))
+        np.mean([f1_of(classes == number, guesses == number) for number in range(5)])
+    )
     numbers = random.integers(0, 20, 100).astype(np.float32)  # with ties
     scores = (numbers + random.normal(0, 5, 100)).astype(np.float32)
     assert score("spearman", numbers, scores) == pytest.approx(
-        correlation(ranks(numbers), ranks(scores)))
+        correlation(ranks(numbers), ranks(scores))
+    )
     assert score("pearson", numbers, scores) == pytest.approx(
-        correlation(numbers.astype(float), scores.astype(float)))
+        correlation(numbers.astype(float), scores.astype(float))
+    )
 
 
 def test_small_differences_count():

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from electra_tf import Tokenizer
 from electra_tf.serving.checking.allowed_ops import refused_ops
-from electra_tf.text.wordpiece import Tokenizer
 
 
 def graph_of(function, *specs) -> meta_graph_pb2.MetaGraphDef:
@@ -28,10 +28,14 @@ def test_the_tokenizers_graph_is_fine(tiny_vocab_file):
     assert refused_ops(graph) == []
 
 
-@pytest.mark.parametrize(("call", "op"), [
-    (lambda x: tf.numpy_function(np.sin, [x], tf.float32), "PyFunc"),
-    (lambda x: tf.numpy_function(np.sin, [x], tf.float32, stateful=False), "PyFuncStateless"),
-    (lambda x: tf.py_function(np.sin, [x], tf.float32), "EagerPyFunc")])
+@pytest.mark.parametrize(
+    ("call", "op"),
+    [
+        (lambda x: tf.numpy_function(np.sin, [x], tf.float32), "PyFunc"),
+        (lambda x: tf.numpy_function(np.sin, [x], tf.float32, stateful=False), "PyFuncStateless"),
+        (lambda x: tf.py_function(np.sin, [x], tf.float32), "EagerPyFunc"),
+    ],
+)
 def test_python_is_refused(call, op):
     (problem,) = refused_ops(graph_of(call, NUMBERS))
     assert problem.startswith(f"{op} in the graph") and "Python" in problem
@@ -42,8 +46,9 @@ def test_an_op_is_found_in_the_function_that_holds_it():
     def innermost(x):
         return tf.numpy_function(np.sin, [x], tf.float32)
 
-    graph = graph_of(lambda x: tf.function(lambda y: innermost(y) + 1.0, autograph=False)(x),
-                     NUMBERS)
+    graph = graph_of(
+        lambda x: tf.function(lambda y: innermost(y) + 1.0, autograph=False)(x), NUMBERS
+    )
     (problem,) = refused_ops(graph)
     assert problem.startswith("PyFunc in function __inference_innermost_")
 
@@ -55,18 +60,22 @@ def test_text_ops_that_not_all_servers_link_are_refused():
         return [part.values for part in trimmer.trim([tf.strings.split(text)] * 2)]
 
     problems = refused_ops(graph_of(trim, TEXT))
-    assert problems and all("RoundRobin" in problem and "unknown" in problem
-                            for problem in problems)
+    assert problems and all(
+        "RoundRobin" in problem and "unknown" in problem for problem in problems
+    )
 
 
-@pytest.mark.parametrize(("op", "reason"), [
-    ("DecodeWebP", "2.16"), ("MadeUpOp", "unknown to TensorFlow Serving")])
+@pytest.mark.parametrize(
+    ("op", "reason"), [("DecodeWebP", "2.16"), ("MadeUpOp", "unknown to TensorFlow Serving")]
+)
 def test_other_ops_are_refused_wherever_they_are(op, reason):
     graph = graph_of(lambda x: tf.function(lambda y: y + 1.0, autograph=False)(x), NUMBERS)
     assert refused_ops(graph) == []
     (function,) = graph.graph_def.library.function
-    for nodes, place in ((graph.graph_def.node, "the graph"),
-                         (function.node_def, f"function {function.signature.name}")):
+    for nodes, place in (
+        (graph.graph_def.node, "the graph"),
+        (function.node_def, f"function {function.signature.name}"),
+    ):
         node = nodes.add(name="new", op=op)
         (problem,) = refused_ops(graph)
         assert problem.startswith(f"{op} in {place} (") and reason in problem

@@ -6,8 +6,8 @@ import pytest
 from seqeval import metrics
 from seqeval.scheme import IOB1, IOB2, IOBES
 
-from electra_tf.tasks import spans
-from electra_tf.tasks.spans import Span
+from electra_tf.tasks.tagging import spans
+from electra_tf.tasks.tagging.spans import Span
 
 TYPES = ("PER", "creative-work", "LOC")
 SCHEME_OF_SEQEVAL = {"BIO": IOB2, "IOB1": IOB1, "BIOES": IOBES}
@@ -32,8 +32,10 @@ def random_spans(numbers, length):
 
 
 def of_seqeval(gold, predicted, **more):
-    return {name: getattr(metrics, f"{name}_score")(gold, predicted, zero_division=0, **more)
-            for name in ("f1", "precision", "recall")}
+    return {
+        name: getattr(metrics, f"{name}_score")(gold, predicted, zero_division=0, **more)
+        for name in ("f1", "precision", "recall")
+    }
 
 
 @pytest.mark.parametrize("letters", ["BI", "BIES", "I"])
@@ -41,10 +43,12 @@ def test_scores_of_any_tags_are_seqevals(letters):
     numbers = random.Random(letters)
     for _ in range(1500):
         gold = [random_tags(numbers, letters) for _ in range(numbers.randint(1, 3))]
-        predicted = [numbers.choices(random_tags(numbers, letters), k=len(tags))
-                     if numbers.random() < 0.5 else
-                     [tag if numbers.random() < 0.7 else numbers.choice(tags) for tag in tags]
-                     for tags in gold]
+        predicted = [
+            numbers.choices(random_tags(numbers, letters), k=len(tags))
+            if numbers.random() < 0.5
+            else [tag if numbers.random() < 0.7 else numbers.choice(tags) for tag in tags]
+            for tags in gold
+        ]
         assert spans.span_scores(gold, predicted) == pytest.approx(of_seqeval(gold, predicted))
 
 
@@ -54,8 +58,9 @@ def test_scores_of_tags_that_keep_to_their_scheme_are_seqevals_strict_ones(schem
     for _ in range(1500):
         length = numbers.randint(1, 15)
         gold = random_spans(numbers, length)
-        predicted = sorted(set(gold) - set(numbers.sample(gold, len(gold) // 2)),
-                           key=lambda span: span.start)
+        predicted = sorted(
+            set(gold) - set(numbers.sample(gold, len(gold) // 2)), key=lambda span: span.start
+        )
         if numbers.random() < 0.5:
             predicted = random_spans(numbers, length)
         pair = [[list(spans.tags_of(found, length, scheme))] for found in (gold, predicted)]
@@ -74,12 +79,15 @@ def test_spans_survive_their_tags(scheme):
         assert len(tags) == length
 
 
-@pytest.mark.parametrize("scheme, tags", [
-    ("BIO", "O B-A B-A I-A B-B O I-A"),
-    ("IOB1", "O I-A B-A I-A I-B O I-A"),
-    ("BIOES", "O S-A B-A E-A S-B O B-C I-C E-C"),
-    ("BIO", "B I O B B"),
-])
+@pytest.mark.parametrize(
+    "scheme, tags",
+    [
+        ("BIO", "O B-A B-A I-A B-B O I-A"),
+        ("IOB1", "O I-A B-A I-A I-B O I-A"),
+        ("BIOES", "O S-A B-A E-A S-B O B-C I-C E-C"),
+        ("BIO", "B I O B B"),
+    ],
+)
 def test_a_scheme_is_recognised(scheme, tags):
     assert spans.recognise([tags.split()]) == scheme
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from electra_tf import Tokenizer
-from electra_tf.tasks.question_answering import NULL_THRESHOLD, QuestionAnsweringTask
-from electra_tf.tasks.squad_answers import NO_WINDOW_ODDS, decode
-from electra_tf.tasks.squad_files import Question, Questions
-from electra_tf.tasks.squad_windows import encode_windows
+from electra_tf.tasks.squad.answers import NO_WINDOW_ODDS, decode
+from electra_tf.tasks.squad.files import Question, Questions
+from electra_tf.tasks.squad.task import NULL_THRESHOLD, QuestionAnsweringTask
+from electra_tf.tasks.squad.windows import encode_windows
 
 SETTINGS = {"max_seq_length": 32, "max_query_length": 8, "doc_stride": 10}
 
@@ -27,22 +27,35 @@ def random_outputs(encoded, k, seed=0):
     def pick(shape):
         ranks = random.random((*shape, length)).argsort(-1)[..., :k]
         return -np.sort(random.exponential(3, ranks.shape)).astype(np.float32), ranks.astype(
-            np.int32)
+            np.int32
+        )
 
     (start_values, starts), (end_values, ends) = pick((rows,)), pick((rows, k))
-    return {"start_top_log_probs": start_values, "start_top_index": starts,
-            "end_top_log_probs": end_values, "end_top_index": ends,
-            "answerable_logit": random.normal(0, 3, rows).astype(np.float32)}
+    return {
+        "start_top_log_probs": start_values,
+        "start_top_index": starts,
+        "end_top_log_probs": end_values,
+        "end_top_index": ends,
+        "answerable_logit": random.normal(0, 3, rows).astype(np.float32),
+    }
 
 
 @pytest.mark.parametrize("seed, n_best_size", [(0, 5), (1, 1000)])
 def test_decoding_against_every_span(tokenizer, seed, n_best_size):
-    contexts = ["the model is trained on a large text, that is all we know of it: words and words "
-                "of a network that was trained", "not a token"]
-    examples = Questions("made", contexts, [
-        Question("long", 0, "is it a large network not", (), None, True),
-        Question("short", 1, "what", (), None, True),
-        Question("again", 0, "of", (), None, True)])
+    contexts = [
+        "the model is trained on a large text, that is all we know of it: words and words "
+        "of a network that was trained",
+        "not a token",
+    ]
+    examples = Questions(
+        "made",
+        contexts,
+        [
+            Question("long", 0, "is it a large network not", (), None, True),
+            Question("short", 1, "what", (), None, True),
+            Question("again", 0, "of", (), None, True),
+        ],
+    )
     encoded, _ = encode_windows(examples, tokenizer, training=False, **SETTINGS)
     assert encoded.rows.tolist() == [0, 0, 1, 2, 2]
     outputs = random_outputs(encoded, 16, seed)
@@ -74,26 +87,35 @@ def test_decoding_against_every_span(tokenizer, seed, n_best_size):
                         continue
                     if max(rows, key=lambda row: room(row, first)) != row:
                         continue
-                    score = (outputs["start_top_log_probs"][row, i]
-                             + outputs["end_top_log_probs"][row, i, j])
-                    text = contexts[question.context][starts[first]:ends[last]]
+                    score = (
+                        outputs["start_top_log_probs"][row, i]
+                        + outputs["end_top_log_probs"][row, i, j]
+                    )
+                    text = contexts[question.context][starts[first] : ends[last]]
                     best[text] = max(best.get(text, -np.inf), score)
         expected = sorted(best.items(), key=lambda item: -item[1])[:n_best_size]
         found = answers.nbest[question.id]
         assert [entry["text"] for entry in found] == [text for text, _ in expected]
         scores = np.array([score for _, score in expected])
-        np.testing.assert_allclose([entry["start_log_prob"] + entry["end_log_prob"]
-                                    for entry in found], scores, rtol=1e-6)
-        np.testing.assert_allclose([entry["probability"] for entry in found],
-                                   np.exp(scores) / np.exp(scores).sum(), rtol=1e-5)
+        np.testing.assert_allclose(
+            [entry["start_log_prob"] + entry["end_log_prob"] for entry in found], scores, rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            [entry["probability"] for entry in found],
+            np.exp(scores) / np.exp(scores).sum(),
+            rtol=1e-5,
+        )
         assert answers.texts[question.id] == expected[0][0]
         assert answers.null_odds[question.id] == outputs["answerable_logit"][rows].min()
     assert len(answers.nbest["long"]) == n_best_size or n_best_size == 1000
 
 
 def test_no_window_and_no_span(tokenizer):
-    examples = Questions("made", ["", "the model"], [
-        Question("empty", 0, "what", (), None, True), Question("none", 1, "what", (), None, True)])
+    examples = Questions(
+        "made",
+        ["", "the model"],
+        [Question("empty", 0, "what", (), None, True), Question("none", 1, "what", (), None, True)],
+    )
     encoded, _ = encode_windows(examples, tokenizer, training=False, **SETTINGS)
     outputs = random_outputs(encoded, k=2)
     outputs["start_top_index"][:] = 0  # [CLS]
@@ -113,17 +135,27 @@ def perfect_outputs(encoded, trained, examples, k=3):
     starts[:, 0] = trained.features["start_positions"][:, 0]
     ends[:, :, 0] = trained.features["end_positions"]
     impossible = np.array([examples.questions[row].is_impossible for row in encoded.rows])
-    return {"start_top_log_probs": values, "start_top_index": starts,
-            "end_top_log_probs": np.tile(values[:, None], (1, k, 1)), "end_top_index": ends,
-            "answerable_logit": np.where(impossible, 4.0, -4.0).astype(np.float32)}
+    return {
+        "start_top_log_probs": values,
+        "start_top_index": starts,
+        "end_top_log_probs": np.tile(values[:, None], (1, k, 1)),
+        "end_top_index": ends,
+        "answerable_logit": np.where(impossible, 4.0, -4.0).astype(np.float32),
+    }
 
 
 @pytest.mark.parametrize("version, release", [(1, "v1.1"), (2, "v2.0")])
-def test_a_perfect_model_on_real_data(shared, version, release, tmp_path):
+def test_a_perfect_model_on_real_data(
+    squad_directory, uncased_vocab_file, version, release, tmp_path
+):
     task = QuestionAnsweringTask(
-        "squad", str(shared / "data" / "squad"), version=version, max_seq_length=256,
-        **{f"{split}_file": f"dev-mini-{release}.json" for split in ("train", "eval")})
-    tokenizer = Tokenizer(shared / "data" / "vocab" / "uncased_30522.txt")
+        "squad",
+        str(squad_directory),
+        version=version,
+        max_seq_length=256,
+        **{f"{split}_file": f"dev-{release}.json" for split in ("train", "eval")},
+    )
+    tokenizer = Tokenizer(uncased_vocab_file)
     examples = task.read("dev")
     encoded = task.encode(examples, tokenizer, training=False)
     trained = task.encode(examples, tokenizer, training=True)
@@ -159,15 +191,14 @@ def predictions_of(task, examples, tokenizer, odds=(-5.0, -2.0, -1.0)):
     outputs = random_outputs(encoded, k=1)
     outputs["start_top_index"][:] = encoded.offsets[:, None] + 1
     outputs["end_top_index"][:] = encoded.offsets[:, None, None] + 1
-    outputs["answerable_logit"] = np.array(odds[:len(encoded.rows)], np.float32)
+    outputs["answerable_logit"] = np.array(odds[: len(encoded.rows)], np.float32)
     if task.version == 1:
         del outputs["answerable_logit"]
     return task.predict(examples, encoded, outputs)
 
 
 def written(directory):
-    return {path.name: json.loads(path.read_text(encoding="utf-8"))
-            for path in directory.iterdir()}
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in directory.iterdir()}
 
 
 def test_files_of_version_1(tokenizer, tmp_path):
@@ -189,7 +220,7 @@ def test_files_of_version_2(tokenizer, tmp_path):
         results = folder / "results"
         folder.mkdir()
         task = made_task(folder, 2, labelled)
-        examples = task.read("dev")
+        examples = task.read("dev" if labelled else "test")
         predictions = predictions_of(task, examples, tokenizer)
         task.write("dev", examples, predictions, str(results))
         files = written(results)

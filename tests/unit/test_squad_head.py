@@ -9,8 +9,8 @@ from scipy import special
 
 from electra_tf.config import ModelConfig
 from electra_tf.models.initialization import initialize
-from electra_tf.tasks.finetuning import Encoded
-from electra_tf.tasks.question_answering import QuestionAnsweringTask
+from electra_tf.tasks.base import Encoded
+from electra_tf.tasks.squad.task import QuestionAnsweringTask
 
 B, L, H = 3, 24, 16
 
@@ -39,10 +39,13 @@ def batch_of(seed=0):
     for row in range(B):
         begin, end = 6 + row, 14 + 4 * row
         mask[row, :end], segments[row, begin:end] = 1, 1
-    batch = {"input_mask": mask, "segment_ids": segments,
-             "start_positions": np.array([[7], [0], [10]], np.int32),
-             "end_positions": np.array([[9], [0], [10]], np.int32),
-             "is_impossible": np.array([[0], [1], [0]], np.int32)}
+    batch = {
+        "input_mask": mask,
+        "segment_ids": segments,
+        "start_positions": np.array([[7], [0], [10]], np.int32),
+        "end_positions": np.array([[9], [0], [10]], np.int32),
+        "is_impossible": np.array([[0], [1], [0]], np.int32),
+    }
     return tf.constant(hidden), {name: tf.constant(value) for name, value in batch.items()}
 
 
@@ -54,8 +57,10 @@ class Reference:
     """The original's formulas, with every concatenation it makes."""
 
     def __init__(self, head, hidden, batch):
-        self.weights = {variable.path.split("task/")[-1]: variable.numpy().astype(np.float64)
-                        for variable in head.trainable_variables}
+        self.weights = {
+            variable.path.split("task/")[-1]: variable.numpy().astype(np.float64)
+            for variable in head.trainable_variables
+        }
         self.hidden = hidden.numpy().astype(np.float64)
         self.mask = batch["input_mask"].numpy() * batch["segment_ids"].numpy() * 1.0
         self.mask[:, 0] += 1
@@ -85,8 +90,9 @@ def test_losses(task):
     reference = Reference(head, hidden, batch)
     starts, ends = (batch[name].numpy()[:, 0] for name in ("start_positions", "end_positions"))
     rows = np.arange(B)
-    expected = -0.5 * (reference.start_log_probs()[rows, starts]
-                       + reference.end_log_probs(starts)[rows, ends])
+    expected = -0.5 * (
+        reference.start_log_probs()[rows, starts] + reference.end_log_probs(starts)[rows, ends]
+    )
     if task.version == 2:
         sign = 1 - 2 * batch["is_impossible"].numpy()[:, 0]
         expected += 0.5 * np.log1p(np.exp(sign * reference.impossible_logits()))
@@ -96,8 +102,11 @@ def test_losses(task):
 def test_chance_loss_is_that_of_the_best_guess(task):
     """Three rows without answer, five with, of one or two tokens somewhere in ten."""
     starts, ends = np.array([[0, 0, 0, 5, 6, 7, 8, 9], [0, 0, 0, 5, 6, 8, 9, 10]], np.int32)
-    features = {"start_positions": starts[:, None], "end_positions": ends[:, None],
-                "is_impossible": np.array([[1]] * 2 + [[0]] * 6, np.int32)}
+    features = {
+        "start_positions": starts[:, None],
+        "end_positions": ends[:, None],
+        "is_impossible": np.array([[1]] * 2 + [[0]] * 6, np.int32),
+    }
     segments = np.zeros((8, 20), np.int8)
     segments[:, 5:16] = 1  # with [SEP]
     encoded = Encoded(features | {"segment_ids": segments}, np.arange(8))
@@ -116,17 +125,22 @@ def test_outputs(task):
     start_log_probs = reference.start_log_probs()
     order = np.argsort(-start_log_probs)[:, :5]
     np.testing.assert_array_equal(outputs["start_top_index"], order)
-    np.testing.assert_allclose(outputs["start_top_log_probs"],
-                               np.take_along_axis(start_log_probs, order, -1), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs["start_top_log_probs"], np.take_along_axis(start_log_probs, order, -1), atol=1e-5
+    )
     for beam in range(5):
         end_log_probs = reference.end_log_probs(order[:, beam])
         ends = np.argsort(-end_log_probs)[:, :5]
         np.testing.assert_array_equal(outputs["end_top_index"][:, beam], ends)
-        np.testing.assert_allclose(outputs["end_top_log_probs"][:, beam],
-                                   np.take_along_axis(end_log_probs, ends, -1), atol=1e-5)
+        np.testing.assert_allclose(
+            outputs["end_top_log_probs"][:, beam],
+            np.take_along_axis(end_log_probs, ends, -1),
+            atol=1e-5,
+        )
     if task.version == 2:
-        np.testing.assert_allclose(outputs["answerable_logit"], reference.impossible_logits(),
-                                   atol=1e-5)
+        np.testing.assert_allclose(
+            outputs["answerable_logit"], reference.impossible_logits(), atol=1e-5
+        )
     else:
         assert "answerable_logit" not in outputs
     for name in ("start_top_index", "end_top_index"):
@@ -161,14 +175,17 @@ def test_every_weight_learns(task):
         tape.watch(hidden)
         loss = tf.reduce_sum(task.losses(head, hidden, batch, None))
     gradients = tape.gradient(loss, [hidden, *variables])
-    for variable, gradient in zip(["hidden", *(v.path for v in head.trainable_variables)],
-                                  gradients):
+    for variable, gradient in zip(
+        ["hidden", *(v.path for v in head.trainable_variables)], gradients
+    ):
         assert np.isfinite(gradient).all(), variable
         if not variable.endswith(("start_logit/bias", "end_logit/bias")):  # cancel in the softmax
             assert np.abs(gradient).max() > 0, variable
     assert {v.path.split("/")[-2] for v in head.trainable_variables} == {
-        "start_logit", "end_hidden", "end_logit"} | (
-            {"impossible_hidden", "impossible_logit"} if task.version == 2 else set())
+        "start_logit",
+        "end_hidden",
+        "end_logit",
+    } | ({"impossible_hidden", "impossible_logit"} if task.version == 2 else set())
 
 
 def test_compiled_equals_plain(task):

@@ -5,25 +5,28 @@ import collections
 import numpy as np
 import pytest
 
-from electra_tf.tasks import squad_metrics
+from electra_tf.tasks.squad import metrics as squad_metrics
 
 
-@pytest.mark.parametrize("gold, predicted, exact, f1", [
-    ("Denver Broncos", "The Denver Broncos!", 1, 1),
-    ("a cat", "cat", 1, 1),
-    ("U.S.A.", "usa", 1, 1),
-    ("10,000", "10000", 1, 1),
-    ("Saint  Bernadette\tSoubirous", "saint bernadette soubirous", 1, 1),
-    ("in the 10th century", "10th century", 0, 2 * (2 / 2) * (2 / 3) / (2 / 2 + 2 / 3)),
-    ("red red blue", "red", 0, 2 * 1 * (1 / 3) / (1 + 1 / 3)),
-    ("one", "two", 0, 0),
-    ("theatre", "atre", 0, 0),  # articles are whole words
-    ("café", "CAFÉ", 1, 1),
-    ("cafe", "café", 0, 0),  # accents stay
-    ("«Zürich»", "Zürich", 0, 0),  # only ASCII punctuation goes
-    ("well-known fact", "wellknown fact", 1, 1),
-    ("an-other", "another", 1, 1),  # punctuation goes before articles do
-])
+@pytest.mark.parametrize(
+    "gold, predicted, exact, f1",
+    [
+        ("Denver Broncos", "The Denver Broncos!", 1, 1),
+        ("a cat", "cat", 1, 1),
+        ("U.S.A.", "usa", 1, 1),
+        ("10,000", "10000", 1, 1),
+        ("Saint  Bernadette\tSoubirous", "saint bernadette soubirous", 1, 1),
+        ("in the 10th century", "10th century", 0, 2 * (2 / 2) * (2 / 3) / (2 / 2 + 2 / 3)),
+        ("red red blue", "red", 0, 2 * 1 * (1 / 3) / (1 + 1 / 3)),
+        ("one", "two", 0, 0),
+        ("theatre", "atre", 0, 0),  # articles are whole words
+        ("café", "CAFÉ", 1, 1),
+        ("cafe", "café", 0, 0),  # accents stay
+        ("«Zürich»", "Zürich", 0, 0),  # only ASCII punctuation goes
+        ("well-known fact", "wellknown fact", 1, 1),
+        ("an-other", "another", 1, 1),  # punctuation goes before articles do
+    ],
+)
 def test_pairs(gold, predicted, exact, f1):
     assert squad_metrics.exact_match(gold, predicted) == exact
     for empty_agrees in (False, True):
@@ -33,7 +36,8 @@ def test_pairs(gold, predicted, exact, f1):
 def test_the_best_gold_answer_counts():
     golds = [["seven", "seven days a week", "7"], ["alpha"]]
     assert squad_metrics.evaluate(golds, ["days a week", "alpha"]) == pytest.approx(
-        {"f1": ((2 * 1 * 2 / 3) / (1 + 2 / 3) + 1) / 2, "exact_match": 0.5})
+        {"f1": ((2 * 1 * 2 / 3) / (1 + 2 / 3) + 1) / 2, "exact_match": 0.5}
+    )
 
 
 def test_no_answer_and_answers_that_are_nothing_but_articles():
@@ -56,10 +60,14 @@ def random_case(seed, wordless, size=60):
     def text():
         return " ".join(random.choice(words, random.integers(1, 4)))
 
-    golds = [[text() for _ in range(random.integers(1, 4))] if random.random() < 0.6 else []
-             for _ in range(size)]
-    predicted = [text() + " island" if not wordless else text() if random.random() < 0.9 else ""
-                 for _ in range(size)]
+    golds = [
+        [text() for _ in range(random.integers(1, 4))] if random.random() < 0.6 else []
+        for _ in range(size)
+    ]
+    predicted = [
+        text() + " island" if not wordless else text() if random.random() < 0.9 else ""
+        for _ in range(size)
+    ]
     return golds, predicted, random.normal(0, 3, size)
 
 
@@ -85,8 +93,10 @@ def test_version_2_against_every_threshold(seed, wordless):
     golds, predicted, odds = random_case(seed, wordless)
     metrics, thresholds = squad_metrics.evaluate_with_unanswerable(golds, predicted, odds, 0.5)
     # "The" alone is no answer, and a question that has nothing else has none.
-    kept = [[answer for answer in answers if set(answer.lower().split()) != {"the"}]
-            for answers in golds]
+    kept = [
+        [answer for answer in answers if set(answer.lower().split()) != {"the"}]
+        for answers in golds
+    ]
 
     def mean_f1(threshold, members):
         total = 0.0
@@ -94,8 +104,7 @@ def test_version_2_against_every_threshold(seed, wordless):
             if odds[index] > threshold:
                 total += not golds[index]
             else:
-                total += max(reference_f1(gold, predicted[index])
-                             for gold in kept[index] or [""])
+                total += max(reference_f1(gold, predicted[index]) for gold in kept[index] or [""])
         return total / len(members)
 
     everyone = range(len(golds))

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from electra_tf.tasks import tables
+from electra_tf.tasks.readers import tables
 
-ROWS = [("a \"quoted\" word", "x"), ("comma, no tab", ""), ("", "y"), ("ünï \u2028 cödé", "z")]
+ROWS = [('a "quoted" word', "x"), ("comma, no tab", ""), ("", "y"), ("ünï \u2028 cödé", "z")]
 
 
 def write(path, text, encoding="utf-8"):
@@ -48,12 +48,17 @@ def test_quotes_are_characters_in_tsv_and_quotes_in_csv(tmp_path):
     assert [row.values for row in tables.rows(tsv, ["text"])] == [('"open',), ('end"',)]
     comma = write(tmp_path / "a.csv", 'text,label\n"two\nlines, ""here""",1\nnext,0\n')
     assert list(tables.rows(comma, ["text", "label"])) == [
-        (2, ('two\nlines, "here"', "1")), (4, ("next", "0"))]
+        (2, ('two\nlines, "here"', "1")),
+        (4, ("next", "0")),
+    ]
 
 
 def test_blank_lines(tmp_path):
-    for extension, text in {".tsv": "a\tb\n\n1\t2\n\n", ".csv": "a,b\n\n1,2\n\n",
-                            ".jsonl": '\n{"a": "1"}\n \n'}.items():
+    for extension, text in {
+        ".tsv": "a\tb\n\n1\t2\n\n",
+        ".csv": "a,b\n\n1,2\n\n",
+        ".jsonl": '\n{"a": "1"}\n \n',
+    }.items():
         path = write(tmp_path / f"many{extension}", text)
         assert [row.values for row in tables.rows(path, ["a"])] == [("1",)]
     for extension in (".tsv", ".csv"):
@@ -66,22 +71,40 @@ def test_json_values_keep_their_types_and_lose_half_surrogates(tmp_path):
     assert next(tables.rows(path, ["a", "b"])).values == ([1, "x", None], "\U0001f600 !")
 
 
-@pytest.mark.parametrize(("name", "text", "message"), [
-    ("a.tsv", "text\tlabels\nx\t1\n", r"column 'label' once. Received: .*a.tsv with the columns "
-                                      r"'text', 'labels'"),
-    ("a.csv", "text,label,label\n", "column 'label' once"),
-    ("a.tsv", "", "column 'text' once"),
-    ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "x", "y": 1}\n',
-     r"field 'label'. Received: .*a.jsonl, line 2 with the fields 'text', 'y'"),
-    ("a.tsv", "text\tlabel\na\tb\na\n", r"as the header, 2. Received: 1 in .*a.tsv, line 3"),
-    ("a.csv", "text,label\n\"a\nb\",c\na,b,c\n", "Received: 3 in .*a.csv, line 4"),
-    ("a.csv", "text,label\na,b\n\"a\"x,b\n", "well-formed. Received: .*a.csv, line 3"),
-    ("a.jsonl", '{"text": "x", "label": 1}\n\n{"text"\n', "one JSON object per line.*, line 3"),
-    ("a.jsonl", "[1, 2]\n", r"one JSON object per line. Received: \[1, 2\] in .*a.jsonl, line 1"),
-    ("a.txt", "text\tlabel\n", "must be .tsv, .csv, .jsonl, plain or with .gz. Received: .*a.txt"),
-    ("a.tsv.gz", None, "readable to its end. Received: .*a.tsv.gz"),
-    ("missing/a.tsv", None, "readable to its end. Received: .*missing/a.tsv"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "a.tsv",
+            "text\tlabels\nx\t1\n",
+            r"column 'label' once. Received: .*a.tsv with the columns "
+            r"'text', 'labels'",
+        ),
+        ("a.csv", "text,label,label\n", "column 'label' once"),
+        ("a.tsv", "", "column 'text' once"),
+        (
+            "a.jsonl",
+            '{"text": "x", "label": 1}\n{"text": "x", "y": 1}\n',
+            r"field 'label'. Received: .*a.jsonl, line 2 with the fields 'text', 'y'",
+        ),
+        ("a.tsv", "text\tlabel\na\tb\na\n", r"as the header, 2. Received: 1 in .*a.tsv, line 3"),
+        ("a.csv", 'text,label\n"a\nb",c\na,b,c\n', "Received: 3 in .*a.csv, line 4"),
+        ("a.csv", 'text,label\na,b\n"a"x,b\n', "well-formed. Received: .*a.csv, line 3"),
+        ("a.jsonl", '{"text": "x", "label": 1}\n\n{"text"\n', "one JSON object per line.*, line 3"),
+        (
+            "a.jsonl",
+            "[1, 2]\n",
+            r"one JSON object per line. Received: \[1, 2\] in .*a.jsonl, line 1",
+        ),
+        (
+            "a.txt",
+            "text\tlabel\n",
+            "must be .tsv, .csv, .jsonl, plain or with .gz. Received: .*a.txt",
+        ),
+        ("a.tsv.gz", None, "readable to its end. Received: .*a.tsv.gz"),
+        ("missing/a.tsv", None, "readable to its end. Received: .*missing/a.tsv"),
+    ],
+)
 def test_errors_name_file_and_line(tmp_path, name, text, message):
     path = tmp_path / name
     if text is not None:
@@ -95,8 +118,11 @@ def test_errors_name_file_and_line(tmp_path, name, text, message):
 
 def test_a_byte_that_is_not_utf8(tmp_path):
     (tmp_path / "a.tsv").write_bytes(b"text\nfine\nna\xefve\n")
-    with pytest.raises(ValueError, match=r"UTF-8 text. Received: .*a.tsv, line 3, with the byte "
-                                         r"0xef at 2"):
+    with pytest.raises(
+        ValueError,
+        match=r"UTF-8 text. Received: .*a.tsv, line 3, with the byte "
+        r"0xef at 2",
+    ):
         list(tables.rows(str(tmp_path / "a.tsv"), ["text"]))
 
 
@@ -106,6 +132,9 @@ def test_finding_files(tmp_path):
     assert tables.find(str(tmp_path), ["a.tsv", "b.tsv", "c.tsv"]) == str(tmp_path / "b.tsv.gz")
     assert tables.find(str(tmp_path), [str(tmp_path / "c.tsv")]) == str(tmp_path / "c.tsv")
     assert tables.find(str(tmp_path), ["a.tsv"]) is None
-    with pytest.raises(ValueError, match=r"The dev file must be one of a.tsv, d.csv \(or the same "
-                                         r"with .gz\). Received: "):
+    with pytest.raises(
+        ValueError,
+        match=r"The dev file must be one of a.tsv, d.csv \(or the same "
+        r"with .gz\). Received: ",
+    ):
         tables.require(str(tmp_path), ["a.tsv", "d.csv"], "The dev file")

@@ -1,6 +1,7 @@
 """Tagging: every word exactly once, whatever it holds; a perfect head scores 1; the loss."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,13 +9,24 @@ from keras import ops
 
 from electra_tf import Tokenizer
 from electra_tf.config import Config
-from electra_tf.models.randomness import DropoutRandom
-from electra_tf.tasks import tagging
-from electra_tf.tasks.tagging import TaggingTask
+from electra_tf.models.randomness import Dropout
+from electra_tf.tasks.tagging.rows import windows
+from electra_tf.tasks.tagging.task import TaggingTask
+from tests.conftest import REFERENCE, SHARED, where_shared
 
 TRAIN = "The DT B-NP\nmodel NN I-NP\ntrains VB O\n\nWords NN B-NP\nof IN O\ntext NN B-NP\n"
-ODD_WORDS = ["\u200b", "the", "\U0001f600\U0001f468\u200d\U0001f469", "\u0301", "w" * 300,
-             "don't,not", "\ufffd", "a\u00a0b", "x" * 40, "\ue000"]
+ODD_WORDS = [
+    "\u200b",
+    "the",
+    "\U0001f600\U0001f468\u200d\U0001f469",
+    "\u0301",
+    "w" * 300,
+    "don't,not",
+    "\ufffd",
+    "a\u00a0b",
+    "x" * 40,
+    "\ue000",
+]
 
 
 @pytest.fixture
@@ -23,6 +35,7 @@ def task_of(tmp_path):
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
         return TaggingTask("chunk", str(tmp_path), **options)
+
     return make
 
 
@@ -48,13 +61,22 @@ def tiny_model_config():
     return config.model
 
 
-@pytest.mark.parametrize("data, splits, lengths", [
-    ("wnut17", ("train", "dev", "eval_test"), (128, 16, 3)),
-    ("conll2000", ("train", "eval_test"), (128,)),
-])
-def test_a_perfect_head_scores_one_on_real_files(shared, data, splits, lengths):
-    tokenizer = Tokenizer(shared / "data" / "vocab" / "uncased_30522.txt")
-    directory = str(shared / "data" / "conll" / data)
+@pytest.mark.parametrize(
+    "source, splits, lengths",
+    [
+        (REFERENCE / "wnut17", ("train", "dev", "eval_test"), (128, 16, 3)),
+        (REFERENCE / "chunks.txt", ("train", "eval_test"), (128, 16)),
+        *where_shared((SHARED / "data/conll/conll2000", ("train", "eval_test"), (128,))),
+    ],
+)
+def test_a_perfect_head_scores_one_on_real_files(
+    uncased_vocab_file, tmp_path, source, splits, lengths
+):
+    tokenizer, directory = Tokenizer(uncased_vocab_file), str(source)
+    if source.is_file():
+        directory = str(tmp_path)
+        for name in ("train.txt", "test.txt"):
+            shutil.copy(source, tmp_path / name)
     for length in lengths:
         task = TaggingTask("task", directory, max_seq_length=length)
         assert (task.splits, task.scheme, task.main_metric) == (splits, "BIO", "f1")
@@ -63,19 +85,27 @@ def test_a_perfect_head_scores_one_on_real_files(shared, data, splits, lengths):
         predictions = task.predict(examples, encoded, perfect(encoded))
         assert predictions == examples.tags
         assert task.score(examples, predictions) == {
-            "f1": 1, "precision": 1, "recall": 1, "accuracy": 1}
+            "f1": 1,
+            "precision": 1,
+            "recall": 1,
+            "accuracy": 1,
+        }
         assert encoded.features["input_ids"].shape[1] <= length
 
 
 @pytest.mark.parametrize("length", [3, 8, 21, 64])
 def test_every_word_is_predicted_once(task_of, tokenizer, length):
     numbers = np.random.default_rng(length)
-    words = [list(numbers.choice(["the", "tokens", *ODD_WORDS], size)) for size in
-             [1, 0, 2, 300, *numbers.integers(1, 60, 20)]]
+    words = [
+        list(numbers.choice(["the", "tokens", *ODD_WORDS], size))
+        for size in [1, 0, 2, 300, *numbers.integers(1, 60, 20)]
+    ]
     words += [[word] for word in ODD_WORDS] + [ODD_WORDS]
     tags = [[f"T{number}" for number in numbers.integers(0, 50, len(each))] for each in words]
-    task = task_of({"train.jsonl": as_json(*(
-        {"words": each, "tags": its} for each, its in zip(words, tags)))}, max_seq_length=length)
+    task = task_of(
+        {"train.jsonl": as_json(*({"words": each, "tags": its} for each, its in zip(words, tags)))},
+        max_seq_length=length,
+    )
     examples = task.read("train")
     encoded = task.encode(examples, tokenizer, training=True)
     # The right tag comes back for every word, so each was asked for at a place of its own.
@@ -102,7 +132,8 @@ def test_rows(task_of, tokenizer):
     assert encoded.features["input_ids"].tolist() == [
         row + [vocabulary.pad_id] * 4,
         [vocabulary.cls_id, *tokenizer.tokenize(["of"])[0], vocabulary.sep_id]
-        + [vocabulary.pad_id] * 13]
+        + [vocabulary.pad_id] * 13,
+    ]
     assert encoded.features["input_mask"].sum(axis=1).tolist() == [12, 3]
     assert not encoded.features["segment_ids"].any()
     assert np.nonzero(encoded.starts[0])[0].tolist() == [1, 2, 5, 6]
@@ -116,14 +147,20 @@ def test_rows(task_of, tokenizer):
 @pytest.mark.parametrize("length", [16, 30, 64])
 def test_the_rows_of_a_long_sentence_are_the_sentence(task_of, tokenizer, length):
     numbers = np.random.default_rng(length)
-    words = [numbers.choice(["the", "model", "zzz", "don't"], size).tolist()
-             for size in (3, 200, 90)]
-    task = task_of({"train.jsonl": as_json(*(
-        {"words": each, "tags": ["O"] * len(each)} for each in words))}, max_seq_length=length)
+    words = [
+        numbers.choice(["the", "model", "zzz", "don't"], size).tolist() for size in (3, 200, 90)
+    ]
+    task = task_of(
+        {"train.jsonl": as_json(*({"words": each, "tags": ["O"] * len(each)} for each in words))},
+        max_seq_length=length,
+    )
     encoded = task.encode(task.read("train"), tokenizer, training=False)
     ids = encoded.features["input_ids"]
-    inner = encoded.features["input_mask"].astype(bool) & (ids != tokenizer.vocabulary.cls_id) & (
-        ids != tokenizer.vocabulary.sep_id)
+    inner = (
+        encoded.features["input_mask"].astype(bool)
+        & (ids != tokenizer.vocabulary.cls_id)
+        & (ids != tokenizer.vocabulary.sep_id)
+    )
     for number, each in enumerate(words):
         rows, pieces = encoded.rows == number, tokenizer.tokenize(each)
         assert ids[rows][inner[rows]].tolist() == sum(pieces, [])
@@ -135,17 +172,20 @@ def test_the_rows_of_a_long_sentence_are_the_sentence(task_of, tokenizer, length
         assert sizes[:-1].min(initial=length) >= min(even, length - 2 - 4)  # a word has up to 5
 
 
-@pytest.mark.parametrize("lengths, room, sizes", [
-    ([], 5, [0]),
-    ([1] * 5, 5, [5]),
-    ([1] * 6, 5, [3, 3]),
-    ([1] * 130, 126, [65, 65]),
-    ([5, 5, 5], 5, [1, 1, 1]),
-    ([1, 5, 1, 5], 5, [1, 1, 1, 1]),
-    ([3, 3, 1, 1], 6, [2, 2]),
-])
+@pytest.mark.parametrize(
+    "lengths, room, sizes",
+    [
+        ([], 5, [0]),
+        ([1] * 5, 5, [5]),
+        ([1] * 6, 5, [3, 3]),
+        ([1] * 130, 126, [65, 65]),
+        ([5, 5, 5], 5, [1, 1, 1]),
+        ([1, 5, 1, 5], 5, [1, 1, 1, 1]),
+        ([3, 3, 1, 1], 6, [2, 2]),
+    ],
+)
 def test_windows(lengths, room, sizes):
-    cut = tagging.windows(lengths, room)
+    cut = windows(lengths, room)
     assert [len(lengths[window]) for window in cut] == sizes
     assert sum((lengths[window] for window in cut), []) == lengths
 
@@ -183,8 +223,9 @@ def test_span_scores(task_of):
 
 @pytest.mark.parametrize("scheme", ["IOB1", "BIOES", "BIO"])
 def test_predictions_keep_to_the_scheme_of_the_files(task_of, tokenizer, scheme):
-    tags = {"BIO": "B-A I-A B-A O B-B", "IOB1": "I-A I-A B-A O I-B",
-            "BIOES": "B-A E-A S-A O S-B"}[scheme].split()
+    tags = {"BIO": "B-A I-A B-A O B-B", "IOB1": "I-A I-A B-A O I-B", "BIOES": "B-A E-A S-A O S-B"}[
+        scheme
+    ].split()
     task = task_of({"train.jsonl": as_json({"words": list("abcde"), "tags": tags})})
     assert task.scheme == scheme
     assert task.classes == ("O", "B-A", "I-A", "E-A", "S-A", "B-B", "I-B", "E-B", "S-B")
@@ -201,27 +242,33 @@ def test_other_files_may_have_other_tags_of_the_same_types(task_of):
     assert task.read("dev").tags == [("I-NP",)]
 
 
-@pytest.mark.parametrize("text, message", [
-    ("a DT O\nb NN B-VP\n", r"Received: 'B-VP' in .*dev\.txt, line 2"),
-    ("a DT O\n\nb NN S-NP\n", r"scheme, which is BIO\. Received: 'S-NP' in .*dev\.txt, line 3"),
-    ("a DT NN\n", r"Received: 'NN' in .*dev\.txt, line 1"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a DT O\nb NN B-VP\n", r"Received: 'B-VP' in .*dev\.txt, line 2"),
+        ("a DT O\n\nb NN S-NP\n", r"scheme, which is BIO\. Received: 'S-NP' in .*dev\.txt, line 3"),
+        ("a DT NN\n", r"Received: 'NN' in .*dev\.txt, line 1"),
+    ],
+)
 def test_unknown_tags(task_of, text, message):
     task = task_of({"train.txt": TRAIN, "dev.txt": text})
     with pytest.raises(ValueError, match=message):
         task.read("dev")
 
 
-@pytest.mark.parametrize("files, options, message", [
-    ({}, {}, "chunk must have a training file"),
-    ({"dev.txt": TRAIN}, {}, "chunk must have a training file"),
-    ({"train.txt": TRAIN}, {"scheme": "BILOU"}, "scheme must be one of auto, plain, BIO"),
-    ({"train.txt": TRAIN}, {"max_seq_length": 2}, "must be at least 3. Received: 2"),
-    ({"train.txt": TRAIN}, {"eval_file": "mine.txt"}, "must be one of mine.txt"),
-    ({"train.txt": "a B-X\nb U-X\n"}, {}, "'U-X' in .*train.txt, line 2"),
-    ({"train.txt": "a B-X\nb NN\n"}, {"scheme": "BIO"}, "'NN' in .*train.txt, line 2"),
-    ({}, {"tags": ["B-X", "E-X"], "scheme": "BIO"}, "'E-X' in `tags`"),
-])
+@pytest.mark.parametrize(
+    "files, options, message",
+    [
+        ({}, {}, "chunk must have a training file"),
+        ({"dev.txt": TRAIN}, {}, "chunk must have a training file"),
+        ({"train.txt": TRAIN}, {"scheme": "BILOU"}, "scheme must be one of auto, plain, BIO"),
+        ({"train.txt": TRAIN}, {"max_seq_length": 2}, "must be at least 3. Received: 2"),
+        ({"train.txt": TRAIN}, {"eval_file": "mine.txt"}, "must be one of mine.txt"),
+        ({"train.txt": "a B-X\nb U-X\n"}, {}, "'U-X' in .*train.txt, line 2"),
+        ({"train.txt": "a B-X\nb NN\n"}, {"scheme": "BIO"}, "'NN' in .*train.txt, line 2"),
+        ({}, {"tags": ["B-X", "E-X"], "scheme": "BIO"}, "'E-X' in `tags`"),
+    ],
+)
 def test_what_is_wrong_with_a_task_is_said(task_of, files, options, message):
     with pytest.raises(ValueError, match=message):
         task_of(files, **options)
@@ -242,17 +289,19 @@ def test_a_task_without_training_data_predicts(task_of, tokenizer, tmp_path):
     bare.write("mine", examples, predictions, str(tmp_path / "out"))
     lines = (tmp_path / "out" / "chunk-mine.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
-        "words": ["the", "model"], "tags": ["B-NP", "B-NP"],
-        "spans": [{"type": "NP", "start": 0, "end": 1}, {"type": "NP", "start": 1, "end": 2}]}
+        "words": ["the", "model"],
+        "tags": ["B-NP", "B-NP"],
+        "spans": [{"type": "NP", "start": 0, "end": 1}, {"type": "NP", "start": 1, "end": 2}],
+    }
     assert [json.loads(line)["tags"] for line in lines[1:]] == [[], ["B-NP"]]
 
 
 def test_column_files_are_written_as_words_and_predictions(task_of, tmp_path):
     task = task_of({"train.txt": TRAIN})
-    task.write("train", task.read("train"), [("O", "O", "O"), ("O", "B-NP", "I-NP")],
-               str(tmp_path))
+    task.write("train", task.read("train"), [("O", "O", "O"), ("O", "B-NP", "I-NP")], str(tmp_path))
     assert (tmp_path / "chunk-train.txt").read_text() == (
-        "The\tO\nmodel\tO\ntrains\tO\n\nWords\tO\nof\tB-NP\ntext\tI-NP\n\n")
+        "The\tO\nmodel\tO\ntrains\tO\n\nWords\tO\nof\tB-NP\ntext\tI-NP\n\n"
+    )
 
 
 def test_losses_and_outputs(task_of):
@@ -273,13 +322,22 @@ def test_losses_and_outputs(task_of):
     np.testing.assert_allclose(outputs["probability"], probabilities.max(-1), rtol=1e-5)
 
     batch = {"labels": labels}
-    loss, weight = (np.array(values) for values in
-                    (task.losses(head, hidden, batch, None), task.row_weights(batch)))
-    of_words = [[-np.log(probabilities[row, place, label])
-                 for place, label in enumerate(labels[row]) if label >= 0] for row in range(3)]
+    loss, weight = (
+        np.array(values)
+        for values in (task.losses(head, hidden, batch, None), task.row_weights(batch))
+    )
+    of_words = [
+        [
+            -np.log(probabilities[row, place, label])
+            for place, label in enumerate(labels[row])
+            if label >= 0
+        ]
+        for row in range(3)
+    ]
     np.testing.assert_array_equal(weight, [2, 3, 0])
     np.testing.assert_allclose(loss, [np.mean(of_words[0]), np.mean(of_words[1]), 0], rtol=1e-5)
-    np.testing.assert_allclose((loss * weight).sum() / weight.sum(),
-                               np.mean(of_words[0] + of_words[1]), rtol=1e-5)
-    dropped = task.losses(head, hidden, batch, DropoutRandom(0, 1))
+    np.testing.assert_allclose(
+        (loss * weight).sum() / weight.sum(), np.mean(of_words[0] + of_words[1]), rtol=1e-5
+    )
+    dropped = task.losses(head, hidden, batch, Dropout(0, 1))
     assert not np.allclose(ops.convert_to_numpy(dropped)[:2], loss[:2])

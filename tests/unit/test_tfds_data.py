@@ -9,9 +9,10 @@ import os
 import numpy as np
 import pytest
 
-from electra_tf.finetune_config import FinetuneConfig, FinetuneDataConfig, TaskConfig
-from electra_tf.tasks import glue, squad_files
+from electra_tf.config.finetuning import FinetuneConfig, FinetuneDataConfig, TaskConfig
 from electra_tf.tasks.registry import build_task
+from electra_tf.tasks.sentence.glue import GlueTask
+from electra_tf.tasks.squad import files as squad_files
 
 NUM_ROWS = 12  # enough for TFDS's shuffling to show
 PAIRS = "index sentence1 sentence2"
@@ -21,23 +22,48 @@ GLUE = {
     "cola": ("CoLA", "source is_acceptable mark sentence", "index sentence", "0 1"),
     "sst2": ("SST-2", "sentence label", "index sentence", "1 0"),
     "stsb": ("STS-B", "index genre year sentence1 sentence2 score", PAIRS, "3.8 0.0 5.0 0.123"),
-    "qqp": ("QQP", "id qid1 qid2 question1 question2 is_duplicate", "id question1 question2",
-            "1 0"),
+    "qqp": (
+        "QQP",
+        "id qid1 qid2 question1 question2 is_duplicate",
+        "id question1 question2",
+        "1 0",
+    ),
     "mnli": ("MNLI", MNLI + " label1 gold_label", MNLI, "neutral entailment contradiction"),
-    "qnli": ("QNLI", "index question sentence label", "index question sentence",
-             "not_entailment entailment"),
+    "qnli": (
+        "QNLI",
+        "index question sentence label",
+        "index question sentence",
+        "not_entailment entailment",
+    ),
     "rte": ("RTE", PAIRS + " label", PAIRS, "not_entailment entailment"),
     "wnli": ("WNLI", PAIRS + " label", PAIRS, "1 0"),
 }
 LABELS = ("label", "is_acceptable", "score", "is_duplicate", "gold_label")
 SQUAD = [
-    {"context": "Ärzte live in the city.\nIt is “small”.", "qas": [
-        {"id": "q1", "question": "Where do they live?", "is_impossible": False, "answers": [
-            {"text": "the city", "answer_start": 14}, {"text": "city", "answer_start": 18}]},
-        {"id": "q2", "question": "What is it?", "is_impossible": False, "answers": [
-            {"text": "small", "answer_start": 31}]}]},
-    {"context": "Another context.", "qas": [
-        {"id": "q3", "question": "Who?", "is_impossible": True, "answers": []}]},
+    {
+        "context": "Ärzte live in the city.\nIt is “small”.",
+        "qas": [
+            {
+                "id": "q1",
+                "question": "Where do they live?",
+                "is_impossible": False,
+                "answers": [
+                    {"text": "the city", "answer_start": 14},
+                    {"text": "city", "answer_start": 18},
+                ],
+            },
+            {
+                "id": "q2",
+                "question": "What is it?",
+                "is_impossible": False,
+                "answers": [{"text": "small", "answer_start": 31}],
+            },
+        ],
+    },
+    {
+        "context": "Another context.",
+        "qas": [{"id": "q3", "question": "Who?", "is_impossible": True, "answers": []}],
+    },
 ]
 CONLL = """-DOCSTART- -X- -X- O
 
@@ -61,12 +87,21 @@ def tfds():
 
         def _info(self):
             kinds = tfds.features
-            return tfds.core.DatasetInfo(builder=self, features=kinds.FeaturesDict({
-                "name": kinds.Text(), "sentence1": kinds.Text(), "sentence2": kinds.Text(),
-                "label": kinds.ClassLabel(names=["not_entailment", "entailment"]),
-                "score": np.float32, "is_new": np.bool_,
-                "topics": kinds.Sequence(kinds.ClassLabel(names=["art", "a|b", "sport"])),
-                "pixels": kinds.Tensor(shape=(2,), dtype=np.int32)}))
+            return tfds.core.DatasetInfo(
+                builder=self,
+                features=kinds.FeaturesDict(
+                    {
+                        "name": kinds.Text(),
+                        "sentence1": kinds.Text(),
+                        "sentence2": kinds.Text(),
+                        "label": kinds.ClassLabel(names=["not_entailment", "entailment"]),
+                        "score": np.float32,
+                        "is_new": np.bool_,
+                        "topics": kinds.Sequence(kinds.ClassLabel(names=["art", "a|b", "sport"])),
+                        "pixels": kinds.Tensor(shape=(2,), dtype=np.int32),
+                    }
+                ),
+            )
 
         def _split_generators(self, dl_manager):
             return {split: self._generate_examples(split) for split in self.SPLITS}
@@ -74,11 +109,19 @@ def tfds():
         def _generate_examples(self, split):
             for number in self.SPLITS[split]:
                 hidden = split == "test" or (split, number) == ("train", 5)
-                yield number, {
-                    "name": f"{split} {number}", "sentence1": f'a\t"{number}"\r\nsaid ü',
-                    "sentence2": "same", "label": -1 if hidden else number % 2,
-                    "score": number * 0.1, "is_new": number == 1,
-                    "topics": [[], [1], [0, 2]][number % 3], "pixels": [1, 2]}
+                yield (
+                    number,
+                    {
+                        "name": f"{split} {number}",
+                        "sentence1": f'a\t"{number}"\r\nsaid ü',
+                        "sentence2": "same",
+                        "label": -1 if hidden else number % 2,
+                        "score": number * 0.1,
+                        "is_new": number == 1,
+                        "topics": [[], [1], [0, 2]][number % 3],
+                        "pixels": [1, 2],
+                    },
+                )
 
     return tfds
 
@@ -87,6 +130,7 @@ def tfds():
 def downloads(tfds, tmp_path, monkeypatch):
     """A function that says what TFDS's downloads give; TFDS's directory is temporary."""
     from tensorflow_datasets.core import constants
+
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path / "tfds"))
 
@@ -104,8 +148,11 @@ def downloads(tfds, tmp_path, monkeypatch):
 
 
 def task_of(data_dir, files=None, **settings):
-    return build_task(FinetuneConfig(task=TaskConfig(**settings),
-                                     data=FinetuneDataConfig(dir=data_dir, **files or {})))
+    return build_task(
+        FinetuneConfig(
+            task=TaskConfig(**settings), data=FinetuneDataConfig(dir=data_dir, **files or {})
+        )
+    )
 
 
 def save(path, text):
@@ -130,11 +177,15 @@ def write_glue(directory, key):
         rows = [] if key == "cola" and name != "test" else [header]
         for number in range(NUM_ROWS):
             known = {"index": number, "id": number} | dict.fromkeys(
-                LABELS, labels[number * 7 % len(labels)])
-            rows.append([known.get(column, f'The {column} "of {name} – {number}')
-                         for column in header])
-        save(directory / folder / f"{name}.tsv",
-             "".join("\t".join(map(str, row)) + "\n" for row in rows))
+                LABELS, labels[number * 7 % len(labels)]
+            )
+            rows.append(
+                [known.get(column, f'The {column} "of {name} – {number}') for column in header]
+            )
+        save(
+            directory / folder / f"{name}.tsv",
+            "".join("\t".join(map(str, row)) + "\n" for row in rows),
+        )
     return str(directory / folder)
 
 
@@ -142,27 +193,34 @@ def write_glue(directory, key):
 def test_glue_is_as_without_tfds(key, tmp_path, downloads):
     original = write_glue(tmp_path, key)
     downloads(str(tmp_path))
-    expected = glue.task(key, original)
+    expected = GlueTask(key, original)
     actual = task_of(f"tfds:glue/{key}", kind="glue", name=key)
     assert actual.splits == expected.splits
     for split in expected.splits:
-        assert (texts_and_labels(actual.read(split))
-                == texts_and_labels(expected.read(split))), split
+        assert texts_and_labels(actual.read(split)) == texts_and_labels(expected.read(split)), split
     assert len(actual.read("train")) == NUM_ROWS
 
 
 def test_mrpc_of_microsofts_files(tmp_path, downloads):
     header = "\t".join(["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"]) + "\n"
-    rows = "".join(f'{number % 2}\t{number}\t9\tIt is "{number}\tit\n'
-                   for number in range(NUM_ROWS))
-    for name, text in {"msr_paraphrase_train.txt": "\ufeff" + header + rows,
-                       "msr_paraphrase_test.txt": "\ufeff" + header + rows,
-                       "dev_ids.tsv": "3\t9\n4\t9\n"}.items():
+    rows = "".join(
+        f'{number % 2}\t{number}\t9\tIt is "{number}\tit\n' for number in range(NUM_ROWS)
+    )
+    for name, text in {
+        "msr_paraphrase_train.txt": "\ufeff" + header + rows,
+        "msr_paraphrase_test.txt": "\ufeff" + header + rows,
+        "dev_ids.tsv": "3\t9\n4\t9\n",
+    }.items():
         save(tmp_path / "MRPC" / name, text)
     folder = str(tmp_path / "MRPC")
-    downloads({"dev_ids": f"{folder}/dev_ids.tsv", "train": f"{folder}/msr_paraphrase_train.txt",
-               "test": f"{folder}/msr_paraphrase_test.txt"})
-    expected = glue.task("mrpc", folder)
+    downloads(
+        {
+            "dev_ids": f"{folder}/dev_ids.tsv",
+            "train": f"{folder}/msr_paraphrase_train.txt",
+            "test": f"{folder}/msr_paraphrase_test.txt",
+        }
+    )
+    expected = GlueTask("mrpc", folder)
     actual = task_of("tfds:glue/mrpc", kind="glue", name="mrpc")
     for split in ("train", "dev", "test"):
         assert texts_and_labels(actual.read(split)) == texts_and_labels(expected.read(split))
@@ -184,13 +242,20 @@ def test_squad_has_the_same_questions(version, tmp_path, downloads):
 
 
 def questions_of(read):
-    return {question.id: question._replace(context=read.contexts[question.context])
-            for question in read.questions}
+    return {
+        question.id: question._replace(context=read.contexts[question.context])
+        for question in read.questions
+    }
 
 
-@pytest.mark.parametrize("settings, tags", [
-    ({"name": "ner"}, ("B-ORG", "O", "B-PER")), ({"name": "chunk"}, ("B-NP", "I-NP", "B-NP")),
-    ({"label_field": "pos"}, ("NNP", "NN", "NNP"))])
+@pytest.mark.parametrize(
+    "settings, tags",
+    [
+        ({"name": "ner"}, ("B-ORG", "O", "B-PER")),
+        ({"name": "chunk"}, ("B-NP", "I-NP", "B-NP")),
+        ({"label_field": "pos"}, ("NNP", "NN", "NNP")),
+    ],
+)
 def test_conll(settings, tags, tmp_path, downloads):
     for name in ("train", "valid", "test"):
         save(tmp_path / f"{name}.txt", CONLL)
@@ -206,27 +271,42 @@ def test_conll(settings, tags, tmp_path, downloads):
 
 def test_own_classification(downloads, caplog):
     with caplog.at_level("WARNING", logger="absl"):
-        task = task_of("tfds:own_pairs", kind="classification", text_field="sentence1",
-                       pair_field="sentence2", id_field="name")
+        task = task_of(
+            "tfds:own_pairs",
+            kind="classification",
+            text_field="sentence1",
+            pair_field="sentence2",
+            id_field="name",
+        )
     assert "1 of 12 examples have no label" in caplog.text
     assert task.splits == ("train", "dev", "test")
     assert task.labels == ("entailment", "not_entailment")
     read = task.read("train")
     assert dict(zip(read.ids, read.labels.tolist())) == {
-        f"train {number}": 1 - number % 2 for number in range(12) if number != 5}
+        f"train {number}": 1 - number % 2 for number in range(12) if number != 5
+    }
     assert sorted(read.texts)[0] == 'a\t"0"\r\nsaid ü'
     assert set(read.pairs) == {"same"}
     assert len(task.read("dev")) == 4
     assert sorted(task.read("test").ids) == ["test 0", "test 1", "test 2"]
 
 
-@pytest.mark.parametrize("kind, label, expected", [
-    ("regression", "score", {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.3}),
-    ("multi_label", "topics", {0: [0, 0, 0], 1: [0, 1, 0], 2: [1, 0, 1], 3: [0, 0, 0]}),
-    ("classification", "is_new", {0: 0, 1: 1, 2: 0, 3: 0})])
+@pytest.mark.parametrize(
+    "kind, label, expected",
+    [
+        ("regression", "score", {0: 0.0, 1: 0.1, 2: 0.2, 3: 0.3}),
+        ("multi_label", "topics", {0: [0, 0, 0], 1: [0, 1, 0], 2: [1, 0, 1], 3: [0, 0, 0]}),
+        ("classification", "is_new", {0: 0, 1: 1, 2: 0, 3: 0}),
+    ],
+)
 def test_own_labels_of_other_kinds(kind, label, expected, downloads):
-    task = task_of("tfds:own_pairs:1.2.3", kind=kind, text_field="sentence1", id_field="name",
-                   label_field=label)
+    task = task_of(
+        "tfds:own_pairs:1.2.3",
+        kind=kind,
+        text_field="sentence1",
+        id_field="name",
+        label_field=label,
+    )
     read = task.read("dev")
     dtype = np.float32 if kind == "regression" else np.int32
     for name, value in zip(read.ids, read.labels):
@@ -235,8 +315,11 @@ def test_own_labels_of_other_kinds(kind, label, expected, downloads):
 
 
 def test_any_file_of_the_copy_can_be_named(downloads):
-    task = task_of("tfds:own_pairs", {"train_file": "dev.jsonl", "eval_file": "train.jsonl"},
-                   text_field="sentence1")
+    task = task_of(
+        "tfds:own_pairs",
+        {"train_file": "dev.jsonl", "eval_file": "train.jsonl"},
+        text_field="sentence1",
+    )
     assert (len(task.read("train")), len(task.read("dev"))) == (4, 11)
 
 
@@ -265,7 +348,10 @@ def test_a_copy_is_complete_or_absent_and_used_again(tfds, tmp_path, downloads, 
     task_of("tfds:own_pairs", **settings)
     assert os.listdir(copies) == ["own_pairs-1.2.3-rows-sentence1-label"]
     assert sorted(os.listdir(copies / os.listdir(copies)[0])) == [
-        "dev.jsonl", "test.jsonl", "train.jsonl"]
+        "dev.jsonl",
+        "test.jsonl",
+        "train.jsonl",
+    ]
     last = "train"
     assert len(task_of("tfds:own_pairs", **settings).read("train")) == 11
     with pytest.raises(RuntimeError, match="read"):  # other features are another copy
@@ -287,23 +373,29 @@ def test_another_worker_may_be_faster(step, tfds, tmp_path, downloads, monkeypat
     assert len(os.listdir(tmp_path / "tfds" / "electra_tf")) == 2
 
 
-@pytest.mark.parametrize("name, settings, message", [
-    ("tfds:no_such_data", {}, "NAME of a data set.*no_such_data"),
-    ("tfds:glue/nothing", {"kind": "glue", "name": "rte"}, "NAME of a data set"),
-    ("tfds:glue/rte", {"kind": "glue", "name": "rte"}, "`tfds build glue/rte`.*no network"),
-    ("tfds:glue/wnli", {"kind": "glue", "name": "rte"}, "must be tfds:glue/rte"),
-    ("tfds:own_pairs", {"kind": "glue", "name": "sst2"}, "text of SST-2 must.*'sentence', but"),
-    ("tfds:own_pairs", {"kind": "glue", "name": "mnli"}, "'premise'"),
-    ("tfds:own_pairs", {"kind": "squad"}, "question's id must be a feature"),
-    ("tfds:own_pairs", {"kind": "tagging"}, "words of a sentence must"),
-    ("tfds:conll2003", {"kind": "tagging", "name": "x"}, "label_field must.*'label'.*ner"),
-    ("tfds:conll2003", {"kind": "tagging", "name": "ner", "label_field": "nre"}, "'nre'"),
-    ("tfds:own_pairs", {}, "text_field must.*'text'.*sentence1"),
-    ("tfds:own_pairs", {"text_field": "pixels"}, "text_field must"),
-    ("tfds:own_pairs", {"text_field": "name", "label_field": "topics"}, "label_field must"),
-    ("tfds:own_pairs", {"text_field": "name", "label_field": "label", "kind": "regression"},
-     "label_field must be .*number"),
-])
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("tfds:no_such_data", {}, "NAME of a data set.*no_such_data"),
+        ("tfds:glue/nothing", {"kind": "glue", "name": "rte"}, "NAME of a data set"),
+        ("tfds:glue/rte", {"kind": "glue", "name": "rte"}, "`tfds build glue/rte`.*no network"),
+        ("tfds:glue/wnli", {"kind": "glue", "name": "rte"}, "must be tfds:glue/rte"),
+        ("tfds:own_pairs", {"kind": "glue", "name": "sst2"}, "text of SST-2 must.*'sentence', but"),
+        ("tfds:own_pairs", {"kind": "glue", "name": "mnli"}, "'premise'"),
+        ("tfds:own_pairs", {"kind": "squad"}, "question's id must be a feature"),
+        ("tfds:own_pairs", {"kind": "tagging"}, "words of a sentence must"),
+        ("tfds:conll2003", {"kind": "tagging", "name": "x"}, "label_field must.*'label'.*ner"),
+        ("tfds:conll2003", {"kind": "tagging", "name": "ner", "label_field": "nre"}, "'nre'"),
+        ("tfds:own_pairs", {}, "text_field must.*'text'.*sentence1"),
+        ("tfds:own_pairs", {"text_field": "pixels"}, "text_field must"),
+        ("tfds:own_pairs", {"text_field": "name", "label_field": "topics"}, "label_field must"),
+        (
+            "tfds:own_pairs",
+            {"text_field": "name", "label_field": "label", "kind": "regression"},
+            "label_field must be .*number",
+        ),
+    ],
+)
 def test_errors_are_one_line_and_name_the_fix(name, settings, message, tmp_path, downloads):
     downloads(ConnectionError("no network\nand a page of advice"))
     with pytest.raises(ValueError, match=message) as error:

@@ -17,11 +17,24 @@ class Asked:
 
     def warmup_inputs(self, texts):
         self.texts.append(texts)
-        examples = [tf.train.Example(features=tf.train.Features(feature={
-            "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))}))
-            for text in texts]
-        return {"serving_default": {"text": texts}, "ids": {"input_ids": np.ones((2, 3), np.int32)},
-                "classify": examples, "regress": examples}
+        examples = [
+            tf.train.Example(
+                features=tf.train.Features(
+                    feature={
+                        "text": tf.train.Feature(
+                            bytes_list=tf.train.BytesList(value=[text.encode()])
+                        )
+                    }
+                )
+            )
+            for text in texts
+        ]
+        return {
+            "serving_default": {"text": texts},
+            "ids": {"input_ids": np.ones((2, 3), np.int32)},
+            "classify": examples,
+            "regress": examples,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +54,22 @@ def test_every_signature_is_asked_in_its_own_way(written):
         request = getattr(log, kind).request
         assert request.model_spec.name
         asked.setdefault((kind, request.model_spec.signature_name), []).append(request)
-    assert set(asked) == {("predict_log", "serving_default"), ("predict_log", "ids"),
-                          ("classify_log", "classify"), ("regress_log", "regress")}
+    assert set(asked) == {
+        ("predict_log", "serving_default"),
+        ("predict_log", "ids"),
+        ("classify_log", "classify"),
+        ("regress_log", "regress"),
+    }
     assert {len(requests) for requests in asked.values()} == {len(texts)}
-    for given, request, classified in zip(texts, asked["predict_log", "serving_default"],
-                                          asked["classify_log", "classify"]):
+    for given, request, classified in zip(
+        texts, asked["predict_log", "serving_default"], asked["classify_log", "classify"]
+    ):
         sent = tf.make_ndarray(request.inputs["text"]).tolist()
         assert [text.decode() for text in sent] == given
         examples = classified.input.example_list.examples
         assert [example.features.feature["text"].bytes_list.value[0] for example in examples] == (
-            sent)
+            sent
+        )
     ids = tf.make_ndarray(asked["predict_log", "ids"][0].inputs["input_ids"])
     assert ids.dtype == np.int32 and ids.tolist() == [[1] * 3] * 2
 

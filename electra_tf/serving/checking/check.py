@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from electra_tf.errors import UserError
 from electra_tf.serving.checking import allowed_ops, latency, model_answers, native
 from electra_tf.serving.checking.contents import Bundle, read_bundle, structure_problems
 from electra_tf.serving.checking.latency import LatencyPlan
@@ -19,10 +20,15 @@ class Skipped(Exception):
     """Says why there is nothing to check."""
 
 
-def check_bundle(path: str, model: str | None = None, plan: LatencyPlan | None = None, *,
-                 without_python: bool = True,
-                 on_check: Callable[[Check], None] = lambda check: None,
-                 on_progress: Callable[[int, int], None] = lambda done, number: None) -> Report:
+def check_bundle(
+    path: str,
+    model: str | None = None,
+    plan: LatencyPlan | None = None,
+    *,
+    without_python: bool = True,
+    on_check: Callable[[Check], None] = lambda check: None,
+    on_progress: Callable[[int, int], None] = lambda done, number: None,
+) -> Report:
     """Verifies a bundle.
 
     In this order: its files and signatures; its ops against those that TensorFlow Serving has;
@@ -51,7 +57,7 @@ def check_bundle(path: str, model: str | None = None, plan: LatencyPlan | None =
                 detail, value = detail
         except Skipped as reason:
             outcome, detail = SKIPPED, str(reason)
-        except ValueError as error:
+        except UserError as error:
             outcome, detail = FAILED, " ".join(str(error).split())
         report.checks.append(Check(name, outcome, detail))
         on_check(report.checks[-1])
@@ -93,7 +99,7 @@ def _check_ops(bundle: Bundle) -> str:
 def _require_none(problems: list[str]) -> None:
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     if problems:
-        raise ValueError("; ".join(problems[:_SHOWN]) + more)
+        raise UserError("; ".join(problems[:_SHOWN]) + more)
 
 
 def _check_warmup(bundle: Bundle, session: ServingSession, asked: list) -> str:
@@ -105,8 +111,10 @@ def _check_warmup(bundle: Bundle, session: ServingSession, asked: list) -> str:
 
 def _check_hard(bundle: Bundle, session: ServingSession, asked: list) -> str:
     requests = hard_requests(bundle, [request for request, _ in asked])
-    return (f"{len(requests)} requests (empty, emoji, invalid UTF-8, over-long, no rows) answered"
-            + _replay(bundle, session, requests, asked))
+    return (
+        f"{len(requests)} requests (empty, emoji, invalid UTF-8, over-long, no rows) answered"
+        + _replay(bundle, session, requests, asked)
+    )
 
 
 def _replay(bundle: Bundle, session: ServingSession, requests: list[Request], asked: list) -> str:
@@ -115,7 +123,7 @@ def _replay(bundle: Bundle, session: ServingSession, requests: list[Request], as
         answers = session.answer(request)
         problem = answer_problem(bundle, request, answers)
         if problem:
-            raise ValueError(f"{request}: {problem}")
+            raise UserError(f"{request}: {problem}")
         asked.append((request, answers))
     left_out = bundle.signatures.keys() - {request.signature for request in requests}
     return f"; not asked: {', '.join(sorted(left_out))}" if left_out else ""
@@ -135,18 +143,21 @@ def _check_native(bundle: Bundle, asked: list[tuple[Request, dict[str, np.ndarra
 
 
 def _difference(what: str, answered: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference, of the largest number; raises ValueError if it is too large."""
+    """Largest difference, of the largest number; raises UserError if it is too large."""
     if answered.shape != expected.shape or answered.dtype != expected.dtype:
-        raise ValueError(f"{what} must be {expected.dtype} {list(expected.shape)} as in Python. "
-                         f"Received: {answered.dtype} {list(answered.shape)}")
+        raise UserError(
+            f"{what} must be {expected.dtype} {list(expected.shape)} as in Python. "
+            f"Received: {answered.dtype} {list(answered.shape)}"
+        )
     if np.array_equal(answered, expected):
         return 0.0
     difference = np.inf
     if np.issubdtype(expected.dtype, np.floating):
         difference = np.abs(answered - expected).max() / max(1.0, np.abs(expected).max())
     if not difference <= _NATIVE_TOLERANCE:
-        raise ValueError(f"{what} must be as in Python. Received: another answer, different by "
-                         f"{difference:.2g}")
+        raise UserError(
+            f"{what} must be as in Python. Received: another answer, different by {difference:.2g}"
+        )
     return float(difference)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from electra_tf.errors import UserError
 from electra_tf.serving.checking.contents import DEFAULT, Bundle
 from electra_tf.serving.checking.requests import timing_request
 from electra_tf.serving.checking.session import ServingSession
@@ -29,19 +30,25 @@ class LatencyPlan(NamedTuple):
     signature: str = DEFAULT
 
     def check(self, bundle: Bundle) -> None:
-        """Raises ValueError if there is nothing to measure by it."""
+        """Raises UserError if there is nothing to measure by it."""
         if self.signature not in bundle.signatures:
-            raise ValueError(f"A signature to measure must be one of "
-                             f"{', '.join(bundle.signatures)}. Received: {self.signature}")
+            raise UserError(
+                f"A signature to measure must be one of "
+                f"{', '.join(bundle.signatures)}. Received: {self.signature}"
+            )
         for name, values in (("batch_sizes", self.batch_sizes), ("lengths", self.lengths)):
             if not values or min(values) < 1:
-                raise ValueError(f"{name} must be numbers of at least 1. Received: {values}")
+                raise UserError(f"{name} must be numbers of at least 1. Received: {values}")
         if not self.seconds > 0:
-            raise ValueError(f"seconds must be more than 0. Received: {self.seconds}")
+            raise UserError(f"seconds must be more than 0. Received: {self.seconds}")
 
 
-def measure(bundle: Bundle, session: ServingSession, plan: LatencyPlan,
-            on_progress: Callable[[int, int], None] = lambda done, number: None) -> list[dict]:
+def measure(
+    bundle: Bundle,
+    session: ServingSession,
+    plan: LatencyPlan,
+    on_progress: Callable[[int, int], None] = lambda done, number: None,
+) -> list[dict]:
     """Times calls with random words, one call after the other.
 
     Two calls of each kind are not counted. The clock runs from NumPy arrays to NumPy arrays:
@@ -52,7 +59,7 @@ def measure(bundle: Bundle, session: ServingSession, plan: LatencyPlan,
         `rows_per_second`, `tokens_per_second`.
 
     Raises:
-        ValueError: the plan is none for this bundle, or the bundle fails.
+        UserError: the plan is none for this bundle, or the bundle fails.
     """
     plan.check(bundle)
     longest = bundle.max_seq_length or max(plan.lengths)
@@ -62,14 +69,21 @@ def measure(bundle: Bundle, session: ServingSession, plan: LatencyPlan,
     for number, (rows, length) in enumerate(kinds):
         on_progress(number, len(kinds))
         random = np.random.default_rng(number)
-        requests = [timing_request(bundle, plan.signature, rows, length, random)
-                    for _ in range(8)]
+        requests = [timing_request(bundle, plan.signature, rows, length, random) for _ in range(8)]
         seconds = _time(session, requests, plan.seconds / len(kinds))
         total = len(seconds) * rows / sum(seconds)
         p50, p99 = 1000 * np.percentile(seconds, [50, 99])
-        table.append({"batch_size": rows, "length": length, "calls": len(seconds),
-                      "p50_ms": float(p50), "p99_ms": float(p99), "rows_per_second": total,
-                      "tokens_per_second": total * length})
+        table.append(
+            {
+                "batch_size": rows,
+                "length": length,
+                "calls": len(seconds),
+                "p50_ms": float(p50),
+                "p99_ms": float(p99),
+                "rows_per_second": total,
+                "tokens_per_second": total * length,
+            }
+        )
     on_progress(len(kinds), len(kinds))
     return table
 
@@ -78,9 +92,11 @@ def describe(table: list[dict]) -> list[str]:
     """The table as lines of text."""
     lines = ["batch  length   calls    p50 ms    p99 ms    rows/s   tokens/s"]
     for row in table:
-        lines.append(f"{row['batch_size']:>5}{row['length']:>8}{row['calls']:>8}"
-                     f"{row['p50_ms']:>10.2f}{row['p99_ms']:>10.2f}"
-                     f"{row['rows_per_second']:>10.1f}{row['tokens_per_second']:>11.0f}")
+        lines.append(
+            f"{row['batch_size']:>5}{row['length']:>8}{row['calls']:>8}"
+            f"{row['p50_ms']:>10.2f}{row['p99_ms']:>10.2f}"
+            f"{row['rows_per_second']:>10.1f}{row['tokens_per_second']:>11.0f}"
+        )
     return lines
 
 

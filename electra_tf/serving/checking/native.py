@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
+from electra_tf.errors import UserError
 from electra_tf.serving.checking.contents import Bundle
 from electra_tf.serving.checking.requests import Request
 
@@ -43,22 +44,39 @@ def answers(bundle: Bundle, requests: list[Request]) -> list[dict[str, np.ndarra
         Outputs by name for each request.
 
     Raises:
-        ValueError: the program cannot be compiled, or it failed; says why in one line.
+        UserError: the program cannot be compiled, or it failed; says why in one line.
     """
+    compiler = _compiler()
+    assert compiler, "the caller asks `why_not` first"
     with tempfile.TemporaryDirectory() as folder:
-        program, asked, answered = (os.path.join(folder, name)
-                                    for name in ("run_saved_model", "requests", "results"))
-        _run("cannot be compiled", [
-            _compiler(), "-std=c11", "-O1", f"-I{tf.sysconfig.get_include()}", SOURCE, "-o",
-            program, *map(_library, _LIBRARIES), f"-Wl,-rpath,{tf.sysconfig.get_lib()}"])
+        program, asked, answered = (
+            os.path.join(folder, name) for name in ("run_saved_model", "requests", "results")
+        )
+        _run(
+            "cannot be compiled",
+            [
+                compiler,
+                "-std=c11",
+                "-O1",
+                f"-I{tf.sysconfig.get_include()}",
+                SOURCE,
+                "-o",
+                program,
+                *map(_library, _LIBRARIES),
+                f"-Wl,-rpath,{tf.sysconfig.get_lib()}",
+            ],
+        )
         with open(asked, "wb") as file:
             _write_requests(file, bundle, requests)
-        op_libraries = os.path.join(glob.escape(os.path.dirname(tensorflow_text.__file__)),
-                                    "python", "ops", "_*.so")
+        op_libraries = os.path.join(
+            glob.escape(os.path.dirname(str(tensorflow_text.__file__))), "python", "ops", "_*.so"
+        )
         _run("failed", [program, bundle.path, asked, answered, *sorted(glob.glob(op_libraries))])
         with open(answered, "rb") as file:
-            return [{name: _read_tensor(file) for name in _outputs(bundle, request)}
-                    for request in requests]
+            return [
+                {name: _read_tensor(file) for name in _outputs(bundle, request)}
+                for request in requests
+            ]
 
 
 def _compiler() -> str | None:
@@ -72,15 +90,24 @@ def _library(name: str) -> str:
 
 def _run(what: str, command: list[str]) -> None:
     try:
-        result = subprocess.run(command, capture_output=True, timeout=_SECONDS,
-                                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=_SECONDS,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"the C program {what}: no end after {_SECONDS} seconds") from None
+        raise UserError(f"the C program {what}: no end after {_SECONDS} seconds") from None
     if result.returncode:
-        lines = [line for line in result.stderr.decode(errors="replace").splitlines()
-                 if line.strip() and not _LOG.match(line)]
-        raise ValueError(f"the C program {what}: {lines[0][:300] if lines else 'without a word'} "
-                         f"(exit code {result.returncode})")
+        lines = [
+            line
+            for line in result.stderr.decode(errors="replace").splitlines()
+            if line.strip() and not _LOG.match(line)
+        ]
+        raise UserError(
+            f"the C program {what}: {lines[0][:300] if lines else 'without a word'} "
+            f"(exit code {result.returncode})"
+        )
 
 
 def _outputs(bundle: Bundle, request: Request) -> list[str]:
@@ -89,6 +116,7 @@ def _outputs(bundle: Bundle, request: Request) -> list[str]:
 
 def _write_requests(file: BinaryIO, bundle: Bundle, requests: list[Request]) -> None:
     """Writes what the head of the C program describes."""
+
     def number(value):
         file.write(struct.pack("=I", value))
 

@@ -44,13 +44,18 @@ class Report:
         if self.passed:
             return f"{self.bundle} can be served{not_checked}"
         return f"{self.bundle} must not be served: {', '.join(self._names(FAILED))} failed" + (
-            not_checked)
+            not_checked
+        )
 
     def as_dict(self) -> dict:
         """For JSON: `bundle`, `passed`, `verdict`, `checks`, `latency`."""
-        return {"bundle": self.bundle, "passed": self.passed, "verdict": self.verdict,
-                "checks": [dataclasses.asdict(check) for check in self.checks],
-                "latency": self.latency}
+        return {
+            "bundle": self.bundle,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "latency": self.latency,
+        }
 
     def _names(self, outcome: str) -> list[str]:
         return [check.name for check in self.checks if check.outcome == outcome]

@@ -7,15 +7,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the tokenizer's ops)
 
+from electra_tf.errors import UserError
 from electra_tf.serving.checking.contents import Bundle
 from electra_tf.serving.checking.requests import Request
+from electra_tf.serving.error_lines import reason
 
 
 class ServingSession:
     """A session of a bundle; a context manager.
 
     Raises:
-        ValueError: it cannot be loaded; says why in one line.
+        UserError: it cannot be loaded; says why in one line.
     """
 
     def __init__(self, bundle: Bundle):
@@ -27,9 +29,9 @@ class ServingSession:
         try:
             with graph.as_default():
                 tf.compat.v1.saved_model.load(self._session, ["serve"], bundle.path)
-        except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+        except (tf.errors.OpError, IndexError, OSError, RuntimeError, ValueError) as error:
             self._session.close()
-            raise ValueError(f"cannot be loaded: {first_line(error)}") from None
+            raise UserError(f"cannot be loaded: {reason(error)}") from None
         finally:
             logging.getLogger("tensorflow").setLevel(kept)
 
@@ -43,21 +45,16 @@ class ServingSession:
         """Outputs by name; strings as object arrays of bytes.
 
         Raises:
-            ValueError: the graph fails on it; says why in one line.
+            UserError: the graph fails on it; says why in one line.
         """
         signature = self._bundle.signatures[request.signature]
         try:
             return self._session.run(
                 {name: info.name for name, info in signature.outputs.items()},
-                {info.name: request.inputs[name] for name, info in signature.inputs.items()})
+                {info.name: request.inputs[name] for name, info in signature.inputs.items()},
+            )
         except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{request} has no answer: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without TensorFlow's pages on where."""
-    text = (getattr(error, "message", None) or str(error)).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
+            raise UserError(f"{request} has no answer: {reason(error)}") from None
 
 
 def answer_problem(bundle: Bundle, request: Request, answers: dict[str, np.ndarray]) -> str | None:

@@ -1,6 +1,7 @@
 """Answers of a servable model as plain lists, and as lines of text for people."""
 
 import json
+from collections.abc import Callable
 
 from electra_tf.serving.client import replaced_words
 
@@ -8,8 +9,7 @@ _BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def plain(array) -> list:
-    """Nested lists of a NumPy array; bytes become text, what is no UTF-8 the replacement character.
-    """
+    """Nested lists of a NumPy array; bytes become text, invalid UTF-8 the replacement character."""
     return _decoded(array.tolist()) if array.dtype == object else array.tolist()
 
 
@@ -19,7 +19,7 @@ def rows_of(columns: dict[str, list]) -> list[dict]:
 
 
 def render(inputs: dict[str, str], answer: dict, threshold: float, colour: bool) -> str:
-    """An answer as a person reads it; which kind it is, its names tell.
+    """An answer as a person reads it, by the first of `RENDERERS` whose names it has.
 
     Args:
         inputs: of one text or pair, by name.
@@ -28,24 +28,24 @@ def render(inputs: dict[str, str], answer: dict, threshold: float, colour: bool)
         colour: with the terminal's colours.
 
     Returns:
-        A line, or a few; JSON for an answer of a kind not known here.
+        A line, or a few; JSON for an answer of other names.
     """
-    if "replaced_probability" in answer:
+    if answer.keys() >= {"replaced_probability", "start_offset", "end_offset"}:
         text = inputs["text"]
         return replaced_words.render(text, replaced_words.words_of(text, answer), threshold, colour)
-    for name, render_kind in (("tags", _tags), ("labels", _labels), ("answer", _answer),
-                              ("positions", _filled)):
-        if name in answer:
-            return render_kind(answer, colour)
-    if answer.keys() == {"score"}:
-        return _strong(f"{answer['score']:.4f}", colour)
+    for names, rendered in RENDERERS.items():
+        if answer.keys() >= set(names):
+            return rendered(answer, colour)
     return json.dumps(answer, ensure_ascii=False)
 
 
 def _labels(answer: dict, colour: bool) -> str:
     pairs = sorted(zip(answer["probabilities"], answer["labels"]), reverse=True)
-    chosen = ([answer["label"]] if "label" in answer else
-              [label for label, is_chosen in zip(answer["labels"], answer["chosen"]) if is_chosen])
+    chosen = (
+        [answer["label"]]
+        if "label" in answer
+        else [label for label, is_chosen in zip(answer["labels"], answer["chosen"]) if is_chosen]
+    )
     named = _strong(", ".join(chosen) or "(none)", colour)
     return f"{named}  ({', '.join(f'{label} {probability:.3f}' for probability, label in pairs)})"
 
@@ -69,13 +69,24 @@ def _answer(answer: dict, colour: bool) -> str:
 
 def _filled(answer: dict, colour: bool) -> str:
     lines = []
-    for tokens, probabilities, is_there in zip(answer["tokens"], answer["probabilities"],
-                                               answer["mask"]):
+    for tokens, probabilities, is_there in zip(
+        answer["tokens"], answer["probabilities"], answer["mask"]
+    ):
         if is_there:
             rest = zip(tokens, probabilities)
-            lines.append(_strong(tokens[0], colour) + "  (" + ", ".join(
-                f"{token} {probability:.3f}" for token, probability in rest) + ")")
+            lines.append(
+                _strong(tokens[0], colour)
+                + "  ("
+                + ", ".join(f"{token} {probability:.3f}" for token, probability in rest)
+                + ")"
+            )
     return "\n".join(lines) or "(no [MASK])"
+
+
+def _score(answer: dict, colour: bool) -> str:
+    if len(answer) > 1:  # then it is the least of what there is to show
+        return json.dumps(answer, ensure_ascii=False)
+    return _strong(f"{answer['score']:.4f}", colour)
 
 
 def _strong(text: str, colour: bool) -> str:
@@ -86,3 +97,15 @@ def _decoded(value):
     if isinstance(value, list):
         return [_decoded(item) for item in value]
     return value.decode(errors="replace")
+
+
+# What shows an answer, from (answer, colour), by the outputs that it reads. The order matters for
+# `score`, which others have, too.
+RENDERERS: dict[tuple[str, ...], Callable[[dict, bool], str]] = {
+    ("tags", "words", "mask"): _tags,
+    ("label", "labels", "probabilities"): _labels,
+    ("chosen", "labels", "probabilities"): _labels,
+    ("answer", "score"): _answer,
+    ("positions", "tokens", "probabilities", "mask"): _filled,
+    ("score",): _score,
+}

@@ -34,8 +34,9 @@ def words_of(text: str, answer: dict[str, list]) -> list[Word]:
             `replaced_probability`, lists of equal length.
     """
     data, words = text.encode(), {}
-    for start, end, probability in zip(answer["start_offset"], answer["end_offset"],
-                                       answer["replaced_probability"]):
+    for start, end, probability in zip(
+        answer["start_offset"], answer["end_offset"], answer["replaced_probability"]
+    ):
         if end:  # not [CLS], [SEP] or padding
             known = words.get((start, end))
             if known is None or known.probability < probability:
@@ -45,8 +46,9 @@ def words_of(text: str, answer: dict[str, list]) -> list[Word]:
 
 def compare(original: list[Word], changed: list[Word]) -> list[Comparison]:
     """The words that stand in the changed text in the place of others."""
-    matcher = difflib.SequenceMatcher(None, [word.text for word in original],
-                                      [word.text for word in changed], autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, [word.text for word in original], [word.text for word in changed], autojunk=False
+    )
     found = []
     for kind, first, last, new_first, _ in matcher.get_opcodes():
         if kind == "replace":
@@ -73,7 +75,7 @@ def render(text: str, words: list[Word], threshold: float, colour: bool) -> str:
     """
     data, parts, position = text.encode(), [], 0
     for word in words:
-        parts.append(data[position:word.start].decode())
+        parts.append(data[position : word.start].decode())
         if colour:
             parts.append(shaded(word.text, word.probability, threshold))
         elif word.probability >= threshold:

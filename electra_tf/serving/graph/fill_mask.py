@@ -1,21 +1,23 @@
 """Filling in: a text with [MASK] in it to the likeliest tokens for each, as a serving graph."""
 
-from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from electra_tf.models.heads import MaskedLMHead
+from electra_tf.models.layers import for_inference
+from electra_tf.serving.graph.input_checks import fitting
 from electra_tf.serving.graph.long_texts import shorten
+from electra_tf.serving.graph.pretrained_network import TEXT, PretrainedNetwork
 from electra_tf.text.framing import frame
+from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.vocabulary import MASK
-from electra_tf.text.wordpiece import Tokenizer
 from electra_tf.text.words import valid_utf8
 
 NUM_CANDIDATES = 5  # for each [MASK]; all there are in a smaller vocabulary
+_RAGGED: Any = tf.RaggedTensor  # the stubs lack its constructors
 
 
-def fill_mask_function(hidden_of: Callable, head: MaskedLMHead, tokenizer: Tokenizer,
-                       max_seq_length: int) -> tf.types.experimental.PolymorphicFunction:
+def fill_mask(network: PretrainedNetwork) -> tf.types.experimental.PolymorphicFunction:
     """The signature `fill_mask`: `text` string [B] to candidates for every [MASK] of it.
 
     `tokens` string [B, M, K], the likeliest first, and their `probabilities` float32 [B, M, K];
@@ -26,13 +28,8 @@ def fill_mask_function(hidden_of: Callable, head: MaskedLMHead, tokenizer: Token
     A [MASK], written like this in capitals, is the special token wherever it stands, also within
     a word; invalid bytes inside of it have been dropped. Other special tokens are ordinary text.
     What a longer text has after `max_seq_length` tokens is not filled in.
-
-    Args:
-        hidden_of: of the generator, see `detector.hidden_function`.
-        head: predicts tokens of its hidden states.
-        tokenizer: of the vocabulary the model was trained with.
-        max_seq_length: tokens of the longest text, [CLS] and [SEP] included.
     """
+    tokenizer, longest = network.tokenizer, network.max_seq_length
     vocabulary = tokenizer.vocabulary
     all_tokens = tf.constant(vocabulary.tokens)
     num_candidates = min(NUM_CANDIDATES, len(vocabulary))
@@ -41,28 +38,34 @@ def fill_mask_function(hidden_of: Callable, head: MaskedLMHead, tokenizer: Token
         return _ids_with_masks(text, tokenizer)
 
     def fill_mask(text):
-        text = shorten(text, ids_of, max_seq_length)
-        batch = frame(ids_of(text), None, vocabulary, max_seq_length)
+        [text] = fitting(rank=1, text=text)
+        text = shorten(text, ids_of, longest)
+        batch = frame(ids_of(text), None, vocabulary, longest)
         ids = batch["input_ids"]
-        hidden = hidden_of(**batch)
+        hidden = network.hidden(**batch)
         places = tf.where(ids == vocabulary.mask_id)  # [N, 2], by rows
         rows, positions = places[:, 0], tf.cast(places[:, 1], tf.int32)
         # Of padded positions no logits are made: a vocabulary for each is what costs memory.
         flat = tf.cast(rows, tf.int32) * tf.shape(ids)[1] + positions
-        logits = head(tf.reshape(hidden, [1, -1, hidden.shape[-1]]), flat[None])  # [N, V]
+        with for_inference():
+            assert network.head is not None, "the objective names one"
+            logits = network.head(
+                tf.reshape(hidden, [1, -1, hidden.shape[-1]]), flat[None]
+            )  # [N, V]
         # A model may have more outputs than there are tokens.
-        best = tf.math.top_k(tf.nn.softmax(logits)[:, :len(vocabulary)], num_candidates)
+        best = tf.math.top_k(tf.nn.softmax(logits)[:, : len(vocabulary)], num_candidates)
 
         def per_text(values):
-            return tf.RaggedTensor.from_value_rowids(values, rows, tf.shape(ids, tf.int64)[0])
+            return _RAGGED.from_value_rowids(values, rows, tf.shape(ids, tf.int64)[0])
 
-        return {"tokens": per_text(tf.gather(all_tokens, best.indices)).to_tensor(""),
-                "probabilities": per_text(best.values).to_tensor(0.0),
-                "positions": per_text(positions).to_tensor(0),
-                "mask": per_text(tf.ones_like(positions)).to_tensor(0)}
+        return {
+            "tokens": per_text(tf.gather(all_tokens, best.indices)).to_tensor(""),
+            "probabilities": per_text(best.values).to_tensor(0.0),
+            "positions": per_text(positions).to_tensor(0),
+            "mask": per_text(tf.ones_like(positions)).to_tensor(0),
+        }
 
-    return tf.function(fill_mask, autograph=False,
-                       input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    return tf.function(fill_mask, autograph=False, input_signature=TEXT)
 
 
 def _ids_with_masks(text: tf.Tensor, tokenizer: Tokenizer) -> tf.RaggedTensor:

@@ -258,6 +258,14 @@ function drawScore(place, answer) {
   place.append(element("p", {className: "figure"}, Number(answer).toFixed(3)));
 }
 
+// What is not drawn in a way of its own: each output on a line.
+function drawOther(place, answer) {
+  const outputs = answer === Object(answer) && !Array.isArray(answer) ? answer : {answer};
+  for (const [name, value] of Object.entries(outputs)) {
+    place.append(element("p", {}, `${name}: ${JSON.stringify(value)}`));
+  }
+}
+
 const KINDS = [["replaced_probability", drawReplaced], ["labels", drawLabels], ["tags", drawTags],
   ["answer", drawAnswer], ["score", drawScore]];
 
@@ -265,14 +273,15 @@ async function start() {
   const {metadata} = await call("/metadata");
   const signature = metadata.signature_def.signature_def.serving_default;
   const kind = KINDS.find(([output]) => output in signature.outputs);
-  draw = kind[1];
-  for (const name of Object.keys(LABELS).filter((name) => name in signature.inputs)) {
+  draw = kind ? kind[1] : drawOther;
+  const names = Object.keys({...LABELS, ...signature.inputs}); // known ones first
+  for (const name of names.filter((name) => name in signature.inputs)) {
     fields[name] = element("textarea", {name, rows: 2, maxLength: 20000});
     fields[name].addEventListener("input", () => {
       swaps.length = 0; // they were of another text
       updateSoon();
     });
-    byId("inputs").append(element("label", {}, LABELS[name], fields[name]));
+    byId("inputs").append(element("label", {}, LABELS[name] || name, fields[name]));
   }
   const [first] = Object.values(fields);
   if (draw === drawReplaced) {

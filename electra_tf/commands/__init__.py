@@ -1,0 +1,1 @@
+"""Command lines: flags, and one call into `runs` or below."""

@@ -1,0 +1,44 @@
+"""Evaluates a pre-training run: `electra_tf evaluate --workdir=RUN`.
+
+Prints the held-out metrics of the newest checkpoint and writes them to RUN/eval.json, by the
+names of the original's evaluation: masked_lm_loss, masked_lm_accuracy,
+sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recall, disc_auc.
+"""
+
+from absl import flags
+
+from electra_tf import command
+
+_WORKDIR = command.define_path("workdir", None, "The run: config.json, vocab.txt, checkpoints/.")
+_DATA_DIR = command.define_path(
+    "data_dir",
+    None,
+    "Evaluate on this data set instead of the run's own; it must have the same tokenizer.",
+)
+_SPLIT = flags.DEFINE_enum("split", "eval", ["eval", "train"], "Which part of the data set.")
+_RANDOM_WORDS = flags.DEFINE_bool(
+    "random_words",
+    False,
+    "Also detect random words swapped in (of the corpus, of the "
+    "vocabulary), and report the share of the most frequent token.",
+)
+
+
+def main(argv):
+    command.no_arguments(argv)
+    from electra_tf.runs import evaluation  # TensorFlow starts here: --help stays quick
+
+    metrics = evaluation.evaluate(
+        _WORKDIR.value,
+        data_dir=_DATA_DIR.value,
+        split=_SPLIT.value,
+        random_words=_RANDOM_WORDS.value,
+    )
+    width = max(map(len, metrics))
+    for name, value in metrics.items():
+        print(f"{name:{width}}  {value if isinstance(value, int) else format(value, '.4f')}")
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("workdir")
+    command.run(main)

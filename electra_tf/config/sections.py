@@ -1,0 +1,155 @@
+"""The sections of a config: what `--config.SECTION.FIELD=VALUE` sets, and what each may be.
+
+Flags set fields after construction, so nothing is checked in `__post_init__`; every command calls
+`objectives.validate` of the whole config first, which holds each field to what stands beside it.
+"""
+
+import dataclasses
+
+from electra_tf.config.checks import divides, one_of
+from electra_tf.config.fields import Fields, choice, number
+
+OPTIMIZERS = ("adam", "adamw", "lamb")
+SHARING = ("all", "embeddings", "token_embeddings", "none")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+XLA = ("auto", "true", "blocks", "false")
+# Bounds beyond which a value can only be a slip. Steps are counted in 32 bits, widths and rows are
+# sizes of tensors, and below TINY a float32 may be 0.
+MAX_STEPS, MAX_ROWS, MAX_WIDTH = 1_000_000_000, 1 << 20, 1 << 16
+MAX_SEED, MAX_FACTOR, TINY = (1 << 32) - 1, 1e12, 1e-30
+
+
+@dataclasses.dataclass
+class TokenizerConfig(Fields):
+    """How text becomes tokens. With the vocabulary it goes into evaluation, export and all else."""
+
+    tokenizer: str = "wordpiece"  # a name of text/tokenization.py
+    lower_case: bool = True
+    strip_accents: bool = True
+    tokenize_chinese_chars: bool = True  # each one is a word
+    never_split: str = ""  # tokens found whole in a text as it is written, as a JSON list
+    added_tokens: str = ""  # the same, in a text as it is folded
+    tokenizer_fingerprint: str = ""  # of all this and the vocabulary; every run writes its own
+
+
+@dataclasses.dataclass
+class DataConfig(TokenizerConfig):
+    """Where the token shards are, how they are shuffled, and how their text was tokenized."""
+
+    dir: str = ""  # output of electra_tf build_dataset, or the original's TFRecords
+    vocab_file: str = ""  # empty: the tokenizer's file in `dir`
+    # examples shuffled together, held in host memory
+    shuffle_examples: int = number(262_144, 1, MAX_STEPS)
+
+
+@dataclasses.dataclass
+class ModelConfig(Fields):
+    """The discriminator (or the only encoder): Table 6 of the paper."""
+
+    vocab_size: int = number(0, 0, 1 << 28)  # 0: the number of lines of the vocabulary
+    hidden_size: int = number(256, 1, MAX_WIDTH)
+    num_layers: int = number(12, 1, 1000)
+    num_heads: int = number(4, 1, MAX_WIDTH)
+    intermediate_size: int = number(1024, 1, 1 << 20)
+    embedding_size: int = number(128, 1, MAX_WIDTH)
+    max_positions: int = number(512, 1, 1 << 20)
+    type_vocab_size: int = number(2, 1, MAX_WIDTH)
+    hidden_dropout: float = number(0.1, 0, 1, "[)")
+    attention_dropout: float = number(0.1, 0, 1, "[)")
+    initializer_range: float = number(0.02, 0, 10, "(]")
+    layer_norm_epsilon: float = number(1e-12, TINY, 1)
+    sharing: str = choice("embeddings", SHARING)  # what generator and discriminator share
+
+
+@dataclasses.dataclass
+class GeneratorConfig(Fields):
+    """The generator's size as fractions of the discriminator's (section 3.2 of the paper)."""
+
+    hidden_fraction: float = number(0.25, 0, 1, "(]")
+    layer_fraction: float = number(1.0, 0, 1, "(]")
+    num_heads: int = number(0, 0, MAX_WIDTH)  # 0: max(1, hidden // 64), as in the original
+    intermediate_size: int = number(0, 0, 1 << 20)  # 0: 4 x hidden, as in the original
+    # of its own tables (sharing=none); 0: hidden, as in the original
+    embedding_size: int = number(0, 0, MAX_WIDTH)
+
+
+@dataclasses.dataclass
+class ObjectiveConfig(Fields):
+    """What the model is trained to do (section 2 of the paper)."""
+
+    name: str = "electra"  # a name of electra_tf/objectives/__init__.py
+    mask_fraction: float = number(0.15, 0, 1, "(]")  # share of an example's tokens that is masked
+    mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
+    generator_weight: float = number(1.0, 0, MAX_FACTOR)
+    discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
+    temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
+    disallow_correct: bool = False  # never sample the original token
+    # of two_stage: updates of the generator before the discriminator's
+    generator_steps: int = number(0, 0, MAX_STEPS)
+
+
+@dataclasses.dataclass
+class OptimizerConfig(Fields):
+    """Optimizer and learning-rate schedule."""
+
+    name: str = "adam"  # one of OPTIMIZERS, or one of Keras's, such as keras:Lion, keras:Muon
+    keras_arguments: str = ""  # of Keras's constructor, as JSON; its betas are not those below
+    learning_rate: float = number(5e-4, 0, 100)
+    schedule: str = "polynomial"  # or constant, cosine, warmup_stable_decay; train/schedule.py
+    warmup_steps: int = number(10_000, 0, MAX_STEPS)  # linear, of every schedule
+    decay_power: float = number(1.0, 0, 100)  # of polynomial; 1: linear to zero at train.num_steps
+    # of warmup_stable_decay: the last part of the steps, to zero
+    decay_fraction: float = number(0.1, 0, 1, "(]")
+    weight_decay: float = number(0.01, 0, 100)
+    beta_1: float = number(0.9, 0, 1, "[)")
+    beta_2: float = number(0.999, 0, 1, "[)")
+    epsilon: float = number(1e-6, TINY, 1)
+    bias_correction: bool = False  # the original's Adam has none
+    # of the gradient of all that has these settings; 0: no clipping
+    clip_norm: float = number(1.0, 0, MAX_FACTOR)
+    layer_decay: float = number(1.0, 0, 1)  # learning-rate factor per layer below the head
+
+
+@dataclasses.dataclass
+class TrainConfig(Fields):
+    """Length of a run, and intervals of logging, checkpoints and evaluation."""
+
+    num_steps: int = number(1_000_000, 1, MAX_STEPS)
+    # examples per update, over all devices and accumulation steps
+    batch_size: int = number(128, 1, MAX_ROWS)
+    accumulation_steps: int = number(1, 1, MAX_ROWS)  # micro-batches per update
+    seed: int = number(0, 0, MAX_SEED)
+    checkpoint_steps: int = number(1000, 1, MAX_STEPS)
+    keep_checkpoints: int = number(5, 1, MAX_STEPS)
+    eval_steps: int = number(10_000, 0, MAX_STEPS)  # 0: never evaluate while training
+    # batches of held-out examples per evaluation; 0: all
+    eval_batches: int = number(0, 0, MAX_STEPS)
+    log_steps: int = number(100, 1, MAX_STEPS)
+
+
+@dataclasses.dataclass
+class RuntimeConfig(Fields):
+    """Devices, precision and compilation; none of it changes the mathematics beyond rounding."""
+
+    strategy: str = choice("auto", STRATEGIES)
+    # split the CPU into this many devices (for tests)
+    num_virtual_devices: int = number(0, 0, 1024)
+    tpu: str = ""  # TPU name or address for TPUClusterResolver
+    # auto: the mixed one that the device computes itself, else float32; a run keeps its first
+    precision: str = choice("float32", PRECISIONS)
+    # compile the step (true), or only its element-wise blocks and the update (blocks); auto: true
+    # on GPU and TPU, on the CPU blocks in a pre-training of 2,000 steps or more, else false
+    xla: str = choice("auto", XLA)
+    deterministic: bool = False  # bit-for-bit repeatable; see BUILD.md for its cost
+
+
+def check_model(model: ModelConfig) -> None:
+    """Raises UserError if the fields of `config.model` do not fit together."""
+    divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+
+
+def check_optimizer_name(name: str) -> None:
+    """Raises UserError for an optimizer that there is not; which are Keras's, Keras knows."""
+    if not name.startswith("keras:"):
+        one_of("config.optimizer.name", name, (*OPTIMIZERS, "keras:NAME"))

@@ -1,0 +1,48 @@
+"""Two-stage training (section 3.2 of the paper): first the generator, then the discriminator."""
+
+from electra_tf.errors import UserError
+from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.rtd import ReplacedTokenDetection
+
+
+class TwoStage(ReplacedTokenDetection):
+    """The generator learns alone; then it stands still, and the discriminator starts as its copy.
+
+    Both are of one size and share nothing: what they shared would not stand still. There is one
+    learning-rate schedule for the whole run. Metrics of both networks are logged in both phases.
+    """
+
+    @classmethod
+    def check(cls, config):
+        super().check(config)
+        steps, generator = config.objective.generator_steps, config.generator_model()
+        if config.model.sharing != "none" or generator != config.model:
+            raise UserError(
+                "config.objective.name=two_stage copies the generator into the discriminator, so "
+                "config.model.sharing must be none and config.generator make it of the "
+                f"discriminator's sizes, {config.model}. Received: {generator}"
+            )
+        if not 0 < steps < config.train.num_steps:
+            raise UserError(
+                "config.objective.generator_steps must be at least 1 and less than "
+                f"config.train.num_steps, {config.train.num_steps}. Received: {steps}"
+            )
+
+    def phases(self):
+        return (
+            Phase(
+                "generator",
+                self.config.objective.generator_steps,
+                terms=("masked_lm",),
+                trains=("generator/", "generator_head/", "generator_embeddings/"),
+            ),
+            Phase(
+                "discriminator",
+                terms=("disc",),
+                trains=("embeddings/", "discriminator/", "discriminator_head/"),
+                copies={
+                    "embeddings/": "generator_embeddings/",
+                    "discriminator/": "generator/",
+                },
+            ),
+        )

@@ -1,0 +1,96 @@
+"""Held-out evaluation of a run from its workdir."""
+
+import functools
+import json
+import os
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from electra_tf import config as configuration
+from electra_tf import features, files, objectives
+from electra_tf.data import dataset
+from electra_tf.saved.weights import SavedWeights
+from electra_tf.tasks.pretraining import PretrainingTask
+from electra_tf.train import strategy
+from electra_tf.train.evaluation import Evaluator
+from electra_tf.train.log import json_safe
+
+
+def evaluate(
+    workdir: str,
+    *,
+    data_dir: str | None = None,
+    split: str = "eval",
+    random_words: bool = False,
+    output: str | None = None,
+) -> dict[str, float]:
+    """Evaluates the newest checkpoint and writes its metrics as JSON.
+
+    Args:
+        workdir: a run of `electra_tf pretrain`, or a converted model (with `data_dir`).
+        data_dir: another data set than the run's, with the same vocabulary.
+        split: which part of it.
+        random_words: also report what puts the metrics in perspective: `disc_auc_corpus` and
+            `disc_auc_uniform`, the AUC when masked words are replaced by random words of the
+            corpus and of the vocabulary, and `most_frequent_token_share`, the masked accuracy
+            of always guessing the most frequent token.
+        output: the file to write, a new one; None: `workdir`/eval.json, which it replaces.
+
+    Returns:
+        `step`, the number of `examples`, and the metrics by the original's names.
+
+    Raises:
+        UserError: no run, no checkpoint or no such data.
+    """
+    workdir = files.expand(workdir)
+    # A run's own file is written anew with every evaluation.
+    path = os.path.join(workdir, "eval.json") if output is None else output
+    path = files.output(path, inputs=[] if output is None else [workdir], overwrite=output is None)
+    config = objectives.validate(configuration.load(workdir))
+    config.data.dir = files.expand(data_dir or config.data.dir)
+    config.data.vocab_file = workdir  # whose tokenizer it is
+    config.train.eval_batches = 0
+    config.runtime.strategy = "auto"  # of this machine, which may not be the one that trained
+    runtime = strategy.start(config.runtime, config.train.seed)
+    task = PretrainingTask(config, model=workdir)
+    with runtime.strategy.scope():
+        model = task.objective.new_model(config.train.seed, runtime.precision)
+    weights = {variable.path: variable.value for variable in model.trainable_variables}
+    step = SavedWeights(os.path.join(workdir, "checkpoints")).assign(weights)
+    if runtime.is_chief:
+        print(f"Evaluating step {step}: {runtime}.", file=sys.stderr)
+
+    counts_of = functools.partial(
+        task.objective.eval_counts,
+        replacements=task.objective.random_replacements if random_words else (),
+    )
+    evaluator = Evaluator(task, counts_of, model, runtime, config.train.seed)
+    with tqdm(
+        total=100,
+        unit="%",
+        desc=f"evaluating step {step}",
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        metrics = evaluator(
+            on_progress=lambda share: bar.update(round(100 * share) - bar.n), split=split
+        )
+    opened = dataset.open_split(config.data.dir, split)
+    metrics = {"step": step, "examples": opened.num_examples, **metrics}
+    if random_words:
+        metrics["most_frequent_token_share"] = _most_frequent_token_share(opened, task)
+    if runtime.is_chief:
+        files.write_text(path, json.dumps(json_safe(metrics), indent=2) + "\n")
+    return metrics
+
+
+def _most_frequent_token_share(split: dataset.Split, task: PretrainingTask) -> float:
+    """Share of the most frequent token among all tokens that may be masked."""
+    counts = np.zeros(task.config.model.vocab_size, np.int64)
+    for batch in dataset.eval_batches(split, batch_size=256).as_numpy_iterator():
+        ids = batch[features.INPUT_IDS][batch[features.INPUT_MASK] > 0]
+        counts += np.bincount(ids, minlength=len(counts))
+    counts[list(task.objective.special.never_masked)] = 0
+    return float(counts.max() / counts.sum())

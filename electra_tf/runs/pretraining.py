@@ -1,0 +1,186 @@
+"""A pre-training run from its config: checks, files of the workdir, devices, loop."""
+
+import contextlib
+import functools
+import os
+
+from absl import logging
+
+from electra_tf import config as configuration
+from electra_tf import files, objectives
+from electra_tf.config import Config
+from electra_tf.errors import UserError
+from electra_tf.files import write_text
+from electra_tf.saved import model_directory
+from electra_tf.tasks.pretraining import PretrainingTask
+from electra_tf.text import tokenization
+from electra_tf.train import strategy
+from electra_tf.train.loop import Trainer
+from electra_tf.train.optimizers import build_optimizer
+from electra_tf.train.state import TrainState
+
+_COMPARED = "config.data.tokenizer_fingerprint"  # by PretrainingTask; older runs lack it
+_OWN = ("checkpoints", "metrics.jsonl", "tensorboard")
+
+
+def pretrain(config: Config, workdir: str) -> int:
+    """Starts or continues the run in `workdir`; returns the step reached.
+
+    With `config.init_from` a new run starts from that model: it takes over sizes and weights, but
+    not the optimizer's state, and evaluates before its first step. `config.init_schedule` says
+    whether steps, so learning rate and order of the examples, count from 0 again ("restart") or
+    from where the model was ("continue"). A generator that the model lacks starts fresh.
+
+    Raises:
+        UserError: a config field, the data, or a workdir that holds another model, is not a run's
+            or has another process writing to it.
+
+    Example:
+        >>> config = electra_tf.Config.from_file("configs/quickstart.py")
+        >>> config.data.dir, config.train.num_steps = "shards", 3
+        >>> electra_tf.pretrain(config, "runs/new")
+        3
+    """
+    objectives.validate(config)
+    if config.optimizer.warmup_steps > config.train.num_steps:
+        logging.warning(
+            "config.optimizer.warmup_steps, %d, is more than config.train.num_steps, %d: the run "
+            "ends before the learning rate has come to config.optimizer.learning_rate",
+            config.optimizer.warmup_steps,
+            config.train.num_steps,
+        )
+    workdir = files.workdir(workdir, [config.data.dir], _OWN)
+    former = _former(workdir)
+    runtime = strategy.start(
+        config.runtime, config.train.seed, former and former.runtime, config.train.num_steps
+    )
+    # Several workers share the directory; the chief is its writer.
+    with files.one_writer(workdir) if runtime.is_chief else contextlib.nullcontext():
+        return _pretrain(config, workdir, runtime)
+
+
+def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
+    former, start = _former(workdir), None
+    if config.init_from:
+        start = Start(config.init_from, config.init_schedule == "continue")
+        if former is None:
+            start.prepare(config)
+        else:
+            config.take_networks(former)
+        objectives.validate(config)
+    build_optimizer(config.optimizer, 1, {})  # its names are checked before any work
+    model = workdir if former is not None else config.init_from
+    task = PretrainingTask(config, model or None)
+    if former is not None:
+        _compare(former, config, workdir)
+    elif start is not None:
+        start.check(config)
+    trainer = Trainer(task, config.train, task.objective.optimizers(), workdir, runtime, start)
+    if runtime.is_chief:  # writes only now that all has been checked
+        _write_description(task, config, workdir)
+    return trainer.run()
+
+
+def _former(workdir: str) -> Config | None:
+    """The config of the run that a workdir holds, if it holds one."""
+    if not os.path.exists(os.path.join(workdir, "config.json")):
+        return None
+    return objectives.validate(configuration.load(workdir))
+
+
+class Start:
+    """What a run with `config.init_from` begins with; called with its TrainState.
+
+    The directory is read when it is first needed: never, once the run has a checkpoint.
+
+    Args:
+        directory: a model directory, or the workdir of a run.
+        keep_step: whether steps go on counting from the model's.
+    """
+
+    def __init__(self, directory: str, keep_step: bool):
+        self._directory, self._keep_step = directory, keep_step
+
+    @functools.cached_property
+    def _source(self):
+        return model_directory.open_directory(self._directory)
+
+    def prepare(self, config: Config) -> None:
+        """Gives a config the networks of the model."""
+        source, saved = self._source
+        kinds = [objectives.objective_class(each).model_class for each in (source, config)]
+        if kinds[0] is not kinds[1]:
+            raise UserError(
+                f"config.objective.name must be that of config.init_from, "
+                f"{source.objective.name}, or another one that trains the same networks. "
+                f"Received: {config.objective.name}"
+            )
+        whole = objectives.build_objective(source).variable_shapes()
+        lacks_generator = any(path.startswith("generator") for path in whole.keys() - saved.shapes)
+        config.take_networks(source, generator=not lacks_generator)
+
+    def check(self, config: Config) -> None:
+        """Raises UserError if no step is left."""
+        step, num_steps = self._source[1].step, config.train.num_steps
+        if self._keep_step and step >= num_steps:
+            raise UserError(
+                f"config.train.num_steps must be more than the steps of {self._directory}, {step}, "
+                f"with config.init_schedule=continue. Received: {num_steps}"
+            )
+
+    def __call__(self, state: TrainState) -> None:
+        """Fills weights, and the step if it goes on counting."""
+        saved = self._source[1]
+        saved.assign(
+            {path: weight for path, weight in state.weights.items() if path in saved.shapes}
+        )
+        fresh = {path.split("/")[0] for path in state.weights if path not in saved.shapes}
+        if fresh:
+            logging.warning(
+                "%s lacks these networks, which start from fresh weights: %s",
+                self._directory,
+                ", ".join(sorted(fresh)),
+            )
+        if self._keep_step:
+            state.step.assign(saved.step)
+
+
+def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:
+    """Writes config.json and the tokenizer's files."""
+    os.makedirs(workdir, exist_ok=True)
+    write_text(os.path.join(workdir, "config.json"), config.to_json())
+    settings = tokenization.settings_of(config.data)
+    if tokenization.find(settings, workdir) is None:
+        tokenization.copy(task.vocab_file, workdir, settings)
+
+
+def _compare(old: Config, new: Config, workdir: str) -> None:
+    """Refuses to continue with other networks or phases; says what else has changed."""
+    phases = [objectives.build_objective(config).phases() for config in (old, new)]
+    if phases[0] != phases[1]:
+        raise UserError(
+            f"A run must keep its phases, which in {workdir} are {phases[0]}. "
+            f"Received: {phases[1]}. Take another --workdir."
+        )
+    before, after = old.flat(), new.flat()
+    for name, value in before.items():
+        now = after[name]
+        if now == value or name == _COMPARED:
+            continue
+        if name == "config.init_from" and _is_same(value, now):
+            continue
+        if name in ("config.init_from", "config.init_schedule"):
+            raise UserError(
+                f"A run must keep what it started from: {name} was {value!r} in {workdir}. "
+                f"Received: {now!r}. Take another --workdir."
+            )
+        if name.startswith(("config.model.", "config.generator.", "config.objective.name")):
+            raise UserError(
+                f"A run must keep its networks: {name} was {value!r} in "
+                f"{workdir}. Received: {now!r}. Take another --workdir."
+            )
+        logging.warning("continuing with another %s: %r, was %r", name, now, value)
+
+
+def _is_same(directory: str, other: str) -> bool:
+    return bool(directory and other) and os.path.realpath(directory) == os.path.realpath(other)

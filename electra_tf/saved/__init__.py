@@ -1,0 +1,1 @@
+"""Models on disk: reading, writing and loading them."""

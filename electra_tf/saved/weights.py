@@ -1,0 +1,151 @@
+"""The weights of a checkpoint, by variable path."""
+
+import glob
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from electra_tf.errors import UserError
+from electra_tf.train.checkpoint import UNREADABLE
+
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_LISTED = 20  # names of one kind in an error
+
+
+class SavedWeights:
+    """Weights of the newest checkpoint, without optimizer slots: for everything but training.
+
+    Attributes:
+        step: of the checkpoint.
+        shapes: shape of every weight, by variable path.
+
+    Args:
+        directory: a `checkpoints/` directory.
+
+    Raises:
+        UserError: there is no checkpoint, or it cannot be read.
+    """
+
+    def __init__(self, directory: str):
+        path = _listed(directory) or _unlisted(directory)
+        if path is None:
+            raise UserError(
+                f"There must be a checkpoint, which training and conversion write. "
+                f"Received: {directory}, which has none"
+            )
+        self._path: str = path
+        self._reader = self._guarded(tf.train.load_checkpoint, path)
+        self.step = int(self._read("step"))
+        names = {
+            name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
+        }
+        prefix, suffix = _key("weights/").removesuffix(_SUFFIX), _SUFFIX
+        self.shapes = {
+            name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"): shape
+            for name, shape in names.items()
+            if name.startswith(prefix) and name.endswith(suffix)
+        }
+
+    def read(self, path: str) -> np.ndarray:
+        """One weight by its variable path."""
+        return self._read(f"weights/{path}")
+
+    def assign(self, weights: dict[str, tf.Variable]) -> int:
+        """Fills variables, all or none, and returns the step.
+
+        Args:
+            weights: by path; the checkpoint may hold more.
+
+        Raises:
+            UserError: some are missing or have another shape; lists them.
+        """
+        compare_shapes(
+            {path: tuple(weight.shape) for path, weight in weights.items()},
+            {path: shape for path, shape in self.shapes.items() if path in weights},
+            self._path,
+        )
+        for path, weight in weights.items():
+            weight.assign(self.read(path))
+        return self.step
+
+    def _read(self, name):
+        return self._guarded(self._reader.get_tensor, _key(name))
+
+    def _guarded(self, function, *args):
+        try:
+            return function(*args)
+        except UNREADABLE as error:
+            raise UserError(
+                f"A checkpoint must be complete and readable. Received: {self._path} "
+                f"({str(error).splitlines()[0]})"
+            ) from None
+
+
+def compare_shapes(expected: dict[str, tuple], received: dict[str, tuple], source: str) -> None:
+    """Raises UserError listing the names that are missing, extra, or of another shape.
+
+    Args:
+        expected, received: shapes by name.
+        source: what was read, for the message.
+    """
+    problems = {
+        "missing": [
+            f"{name} {_text(shape)}" for name, shape in expected.items() if name not in received
+        ],
+        "extra": [
+            f"{name} {_text(shape)}" for name, shape in received.items() if name not in expected
+        ],
+        "of another shape": [
+            f"{name} {_text(received[name])} instead of {_text(shape)}"
+            for name, shape in expected.items()
+            if name in received and tuple(received[name]) != tuple(shape)
+        ],
+    }
+    told = [
+        f"{len(names)} {what}: {', '.join(names[:_LISTED])}"
+        + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        for what, names in problems.items()
+        if names
+    ]
+    if told:
+        raise UserError(
+            f"Tensors must be those of the model, by name and shape. Received: "
+            f"{source} with {'; '.join(told)}"
+        )
+
+
+def _listed(directory: str) -> str | None:
+    """The newest checkpoint by the file `checkpoint`; None where that is lost or damaged."""
+    try:
+        return tf.train.latest_checkpoint(directory)
+    except ValueError:  # empty, or no text
+        return None
+
+
+def _unlisted(directory: str) -> str | None:
+    """The newest checkpoint where the file `checkpoint`, which names it, is lost; None of none."""
+    found = {}
+    for name in glob.glob(os.path.join(glob.escape(directory), "ckpt-*.index")):
+        step = name.removesuffix(".index").rpartition("-")[2]
+        if step.isdecimal():
+            found[int(step)] = name.removesuffix(".index")
+    if not found:
+        return None
+    newest = found[max(found)]
+    logging.warning(
+        "%s lacks the file `checkpoint`, which names the newest: %s is read",
+        directory,
+        os.path.basename(newest),
+    )
+    return newest
+
+
+def _text(shape):
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _key(name):
+    """A variable's name in the file, as tf.train.Checkpoint writes the entries of a dict."""
+    return "variables/" + name.replace("/", ".S") + _SUFFIX

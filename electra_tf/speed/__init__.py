@@ -1,0 +1,1 @@
+"""The parts of `electra_tf benchmark`."""

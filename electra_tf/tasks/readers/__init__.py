@@ -1,0 +1,1 @@
+"""Readers of files and data sets that several tasks share."""

@@ -1,0 +1,1 @@
+"""Tasks of one or two texts: classification, several labels, regression; GLUE."""

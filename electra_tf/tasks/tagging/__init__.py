@@ -1,0 +1,1 @@
+"""Tagging of words, and the spans that tags mean."""

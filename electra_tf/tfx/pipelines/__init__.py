@@ -1,0 +1,1 @@
+"""TFX pipelines: from text to a pushed version, from a task's files to one."""

@@ -1,0 +1,1 @@
+"""Where pipelines run: in this process, or on a cluster."""

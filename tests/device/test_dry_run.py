@@ -1,0 +1,133 @@
+"""The kit for a machine with a GPU, on the CPU: prepared, run as there, its weights evaluated."""
+
+import json
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REFERENCE, ROOT
+
+pytestmark = pytest.mark.slow
+TINY = [
+    "--config.model.num_layers=1",
+    "--config.model.hidden_size=32",
+    "--config.model.num_heads=2",
+    "--config.model.intermediate_size=64",
+    "--config.model.embedding_size=32",
+    "--config.train.batch_size=16",
+    "--config.runtime.precision=mixed_bfloat16",
+]
+
+
+def run(command, cwd, **environment) -> str:
+    result = subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1800,
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder as on the GPU host, the kit in .gpu; the data sets in runs/gpu."""
+    checkout = tmp_path_factory.mktemp("device") / "checkout"
+    for name in ("electra_tf", "configs", "pipelines", "requirements", "tests/device"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with lzma.open(REFERENCE / "wikipedia.txt.xz") as file:
+        (checkout / "corpus.txt").write_bytes(file.read())
+    run(
+        [
+            "sh",
+            "tests/device/prepare.sh",
+            "--corpus=corpus.txt",
+            "--vocab=1000",
+            "--length=64",
+            "--wheels=no",
+        ],
+        checkout,
+        PYTHON=sys.executable,
+        PYTHONPATH=checkout,
+    )
+    return checkout
+
+
+def test_measured_trained_and_evaluated(checkout, tmp_path):
+    python = os.environ.get("ELECTRA_TF_JAX_PYTHON")
+    if not python:
+        pytest.skip("ELECTRA_TF_JAX_PYTHON is not set: run `make test-slow`")
+    out = tmp_path / "out"
+    printed = run(
+        [
+            "sh",
+            "tests/device/run.sh",
+            200,
+            300,
+            "--config=configs/electra_small.py",
+            *TINY,
+            "--num_steps=40",
+            "--eval_examples=64",
+            "--log_seconds=0.1",
+        ],
+        checkout,
+        PYTHON=python,
+        PYTHONPATH="",
+        OUT=out,
+        JAX_PLATFORMS="cpu",
+        JAX_COMPILATION_CACHE_DIR=tmp_path / "cache",
+        MEASURE_FLAGS="--jobs=train --timed=0.3",
+    )
+    measured = json.loads((out / "measure.json").read_text())
+    assert measured["left_out"] == [], printed
+    assert measured["best"]["ours train"]["tokens_per_second"] > 0
+    profile = [line["profile"] for line in measured["results"] if "profile" in line]
+    assert profile and profile[0]["operations"]
+
+    result = json.loads((out / "result.json").read_text())
+    assert result["complete"] and result["steps"] == 40 and result["skipped"] == 0
+    assert result["eval"]["masked_lm_loss"] < result["before"]["masked_lm_loss"]
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["split"] == "eval" and lines[-2]["step"] == 40
+    assert {path.name for path in out.iterdir()} == {
+        "log.jsonl",
+        "measure.json",
+        "result.json",
+        "weights-40-1-of-1.npz",
+    }
+
+    # The library evaluates the weights on the same examples with draws of its own.
+    run(
+        [
+            sys.executable,
+            "tests/device/to_model.py",
+            f"--pieces={out}",
+            f"--output={tmp_path / 'model'}",
+        ],
+        checkout,
+        PYTHONPATH=checkout,
+    )
+    (held_out,) = (checkout / "runs" / "gpu").glob("*.heldout")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "evaluate",
+            f"--workdir={tmp_path / 'model'}",
+            f"--data_dir={held_out}",
+        ],
+        checkout,
+        PYTHONPATH=checkout,
+    )
+    metrics = json.loads((tmp_path / "model" / "eval.json").read_text())
+    for name in ("masked_lm_loss", "disc_loss"):
+        assert metrics[name] == pytest.approx(result["eval"][name], rel=0.05)
