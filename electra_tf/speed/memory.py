@@ -59,8 +59,9 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("context", 1, "H"),
     _Kept("normalised sums", 2, "H", is_float32=True),
     _Kept("outputs of the normalisations", 2, "H"),
-    _Kept("feed-forward: before GELU, after it, working memory", 3, "F"),
+    _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
+_BACKWARD = (_Kept("gradient within the last layer", 1, "F"),)  # for each token, one layer at a time
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
 _PREDICTION = (  # models/heads.py, for each predicted position
     _Kept("hidden states", 1, "H"),
@@ -68,8 +69,8 @@ _PREDICTION = (  # models/heads.py, for each predicted position
 )
 # objectives/vocabulary.py, all float32: numbers of [positions, SLICE] tensors and of [V, E] tables,
 # while a pass predicts, and while the next pass runs.
-_LOSS_LOGITS, _LOSS_TABLES = 3, 1
-_LATER_LOGITS, _LATER_TABLES = 3, 3
+_LOSS_LOGITS, _LOSS_TABLES = 2, 2
+_LATER_LOGITS, _LATER_TABLES = 2, 5
 # The backward pass of a network, twice the work of its forward pass, runs beside the next network's
 # forward pass, at this share of its speed.
 _BESIDE = 0.6
@@ -175,7 +176,8 @@ class MemoryModel:
         for number, each in enumerate(passes):
             left = self._left(passes[: number + 1])
             activations = kept[number] + casts
-            workspace = self._loss(each, rows, _LOSS_LOGITS, _LOSS_TABLES)
+            workspace = rows * self._length * self._bytes(_BACKWARD, each, mixed)
+            workspace += self._loss(each, rows, _LOSS_LOGITS, _LOSS_TABLES)
             for before, share in enumerate(left):
                 activations += share * kept[before]
                 workspace += self._loss(passes[before], rows, _LATER_LOGITS, _LATER_TABLES)
@@ -193,28 +195,29 @@ class MemoryModel:
     def _kept(self, each: Pass, rows, mixed):
         """Bytes that a pass keeps for its gradient."""
         model, length = each.model, self._length
-        sizes = {
-            "H": model.hidden_size,
-            "F": model.intermediate_size,
-            "E": model.embedding_size,
-            "W": model.num_heads * length,
-        }
         has_many_scores = rows * model.num_heads * length**2 > MANY_SCORES
-
-        def bytes_of(table):
-            return sum(
-                kept.number * sizes[kept.size] * (2 if mixed and not kept.is_float32 else FLOAT32)
-                for kept in table
-                if not (kept.size == "W" and has_many_scores)
-            )
-
-        head = bytes_of(_DETECTION) * length
+        layer = [kept for kept in _LAYER if not (kept.size == "W" and has_many_scores)]
+        head = self._bytes(_DETECTION, each, mixed) * length
         if each.predicted is not None:
-            head = bytes_of(_PREDICTION) * each.predicted(length)
-        encoder = bytes_of(_EMBEDDINGS) + model.num_layers * bytes_of(_LAYER)
+            head = self._bytes(_PREDICTION, each, mixed) * each.predicted(length)
+        encoder = self._bytes(_EMBEDDINGS, each, mixed)
+        encoder += model.num_layers * self._bytes(layer, each, mixed)
         if model.embedding_size != model.hidden_size:
-            encoder += bytes_of(_PROJECTION)
+            encoder += self._bytes(_PROJECTION, each, mixed)
         return rows * (length * encoder + head)
+
+    def _bytes(self, table, each: Pass, mixed):
+        """Bytes of a table's tensors for one token of a pass."""
+        sizes = {
+            "H": each.model.hidden_size,
+            "F": each.model.intermediate_size,
+            "E": each.model.embedding_size,
+            "W": each.model.num_heads * self._length,
+        }
+        return sum(
+            kept.number * sizes[kept.size] * (2 if mixed and not kept.is_float32 else FLOAT32)
+            for kept in table
+        )
 
     def _casts(self):
         """Bytes of the 16-bit copies of what dense layers multiply with."""

@@ -42,7 +42,7 @@ def measured(config, length):
 
     gc.collect()
     before = in_use("current")
-    runtime = strategy.start(config.runtime, config.train.seed)
+    runtime = strategy.start(config.runtime, config.train.seed, num_steps=10**6)
     objective = build_objective(config, synthetic.vocabulary(config))
     loops, batches = tensorflow_step.step_loops(
         objective, config, runtime, synthetic.batch(config, length)
