@@ -112,6 +112,7 @@ def parse():
     )
     parser.add_argument("--layers", type=int, default=0, help="for quick trials; 0: the model's")
     parser.add_argument("--threads", type=int, default=0, help="of each side; 0: as it comes")
+    parser.add_argument("--xla", default="auto", help="ours: config.runtime.xla")
     parser.add_argument("--rows", action="store_true", help="rows of several lengths; see above")
     parser.add_argument("--data_dir", default="", help="with --rows: a data set of --packing=none")
     parser.add_argument(
@@ -154,6 +155,7 @@ def shape_of(name, options):
         "length": length,
         "layers": options.layers,
         "threads": options.threads,
+        "xla": options.xla,
         "clock": options.clock,
         "rows": options.rows,
         "data_dir": options.data_dir,

@@ -55,7 +55,8 @@ def main(settings_file, folder):
     config.model.max_positions = max(config.model.max_positions, settings["length"])
     config.model.initializer_range = 0.02  # as transformers': first losses can be compared
     config.runtime.precision = PRECISIONS[settings["precision"]]
-    runtime = strategy.start(config.runtime, config.train.seed)
+    config.runtime.xla = settings["xla"]
+    runtime = strategy.start(config.runtime, config.train.seed, num_steps=config.train.num_steps)
     vocabulary, examples = examples_of(config, settings, folder)
     objective = objectives.build_objective(objectives.validate(config), vocabulary)
     loops, batches = step_loops(objective, config, runtime, examples)
@@ -66,6 +67,7 @@ def main(settings_file, folder):
     say(
         versions={"tensorflow": tf.__version__, "keras": keras.__version__},
         environment={name: os.environ.get(name) for name in settings["environment"]},
+        compiled=runtime.compiled,
         threads=tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
         shared=config.model.sharing != "none",
         mask_id=vocabulary.mask_id,
