@@ -12,6 +12,7 @@ command does) costs nothing and imports neither TensorFlow nor Keras.
 
 import importlib
 import os
+import platform
 from typing import TYPE_CHECKING
 
 # On CPUs, TensorFlow's usual allocator gives every large block back to the system and asks for it
@@ -19,6 +20,10 @@ from typing import TYPE_CHECKING
 # first, so it must stand here. The limit is 64 GiB otherwise; this is none.
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(1 << 30))
+# oneDNN's matrix products, which TensorFlow takes by itself only on newer x86 processors, are
+# quicker on those with AVX2, too, most of all small ones.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` loads them
     from electra_tf.config import Config, FinetuneConfig

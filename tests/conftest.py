@@ -11,9 +11,9 @@ import string
 
 import pytest
 
-# Before anything imports TensorFlow or Keras; subprocesses inherit all of them. The allocator that
-# keeps what it has makes steps on the CPU up to twice as quick.
-os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
+import electra_tf  # noqa: F401  (how TensorFlow uses CPUs)
+
+# Before anything imports TensorFlow or Keras; subprocesses inherit all of them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # A background job of a shell ignores Ctrl-C, and so would all that it starts.

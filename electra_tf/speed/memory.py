@@ -61,7 +61,7 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("outputs of the normalisations", 2, "H"),
     _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
-_BACKWARD = (_Kept("gradient within the last layer", 1, "F"),)  # for each token, one layer at a time
+_BACKWARD = (_Kept("gradient in one layer, the last", 1, "F"),)  # for each token
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
 _PREDICTION = (  # models/heads.py, for each predicted position
     _Kept("hidden states", 1, "H"),
