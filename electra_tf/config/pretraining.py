@@ -1,6 +1,7 @@
 """One pre-training as typed dataclasses."""
 
 import dataclasses
+import os
 
 from electra_tf.config import directories
 from electra_tf.config.checks import between, divides
@@ -18,6 +19,7 @@ from electra_tf.config.sections import (
     check_optimizer_name,
 )
 from electra_tf.errors import UserError
+from electra_tf.files import expand
 
 INIT_SCHEDULES = ("restart", "continue")
 
@@ -58,6 +60,12 @@ class Config(JsonConfig):
         between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, 100.0)
         between("config.optimizer.layer_decay", self.optimizer.layer_decay, 0.0, 1.0)
         return self
+
+    def expand_paths(self) -> None:
+        super().expand_paths()
+        source = self.objective.generator_from
+        if isinstance(source, str | os.PathLike):
+            self.objective.generator_from = expand(source)
 
     def take_networks(self, other: "Config", generator: bool = True) -> None:
         """Makes the networks those of another config; dropout and initial weights stay.

@@ -11,6 +11,7 @@ from electra_tf.config.fields import Fields, choice, number
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none")
+GENERATORS = ("trained", "uniform", "frozen")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 XLA = ("auto", "true", "blocks", "false")
@@ -85,6 +86,11 @@ class ObjectiveConfig(Fields):
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
     disallow_correct: bool = False  # never sample the original token
+    # what fills the masked positions: a network that learns, too; any token of the vocabulary; a
+    # ready masked LM that stands still, whose temperature falls to 1; see objectives/generators.py
+    generator: str = choice("trained", GENERATORS)
+    # of generator=frozen: a model directory or run with a generator or a masked LM
+    generator_from: str = ""
     # of two_stage: updates of the generator before the discriminator's
     generator_steps: int = number(0, 0, MAX_STEPS)
 

@@ -33,7 +33,13 @@ def validate(config: Config) -> Config:
             f"Received: a {type(config).__name__}"
         )
     config.validate()
-    objective_class(config).check(config)
+    kind = objective_class(config)
+    one_of(
+        f"With config.objective.name={config.objective.name} config.objective.generator",
+        config.objective.generator,
+        kind.generators,
+    )
+    kind.check(config)
     objective = build_objective(config)
     for phase in objective.phases():
         terms = phase.terms or objective.terms

@@ -120,6 +120,7 @@ class Objective(abc.ABC):
         main_metric: the one of them that compares models.
         terms: factor of every loss term, by name.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
+        generators: what `config.objective.generator` may be.
 
     Args:
         config: the experiment; `model.vocab_size` is set where a model is made.
@@ -134,6 +135,7 @@ class Objective(abc.ABC):
     main_metric: Metric
     terms: dict[str, float]
     random_replacements: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ("trained",)
 
     def __init__(self, config: Config, special: SpecialTokens | None = None):
         self.config, self._special = config, special

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from electra_tf.models.attention import MANY_SCORES
 from electra_tf.objectives import Objective, flops
 from electra_tf.objectives.passes import Pass
-from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.phases import Phase, Timeline
 from electra_tf.objectives.sampling import block_size
 from electra_tf.objectives.vocabulary import SLICE
 from electra_tf.train.optimizers import build_network_optimizers
@@ -61,7 +61,9 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("outputs of the normalisations", 2, "H"),
     _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
-_BACKWARD = (_Kept("gradient within the last layer", 1, "F"),)  # for each token, one layer at a time
+_BACKWARD = (
+    _Kept("gradient within the last layer", 1, "F"),
+)  # for each token, one layer at a time
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
 _PREDICTION = (  # models/heads.py, for each predicted position
     _Kept("hidden states", 1, "H"),
@@ -123,10 +125,12 @@ class MemoryModel:
         optimizers = build_network_optimizers(
             objective.optimizers(), config.train.num_steps, objective.num_layers()
         )
+        timeline = Timeline(objective.phases())
         self._weights = {path: math.prod(shape) for path, shape in shapes.items()}
         self._slots = sum(
             math.prod(slot.shape) * FLOAT32
             for path, shape in shapes.items()
+            if timeline.trains(path)
             for slot in optimizers.slots(path, shape).values()
         )
         self.numbers: dict[str, int] = {}

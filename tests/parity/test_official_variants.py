@@ -20,7 +20,13 @@ from electra_tf.saved import model_directory
 from tests.conftest import SHARED
 
 FOLDERS = sorted((SHARED / "parity").glob("official_variants*"))
-NAMES = ("bert", "disallow_correct", "tied_generator", "untied_generator_embeddings")
+NAMES = (
+    "bert",
+    "disallow_correct",
+    "tied_generator",
+    "uniform_generator",
+    "untied_generator_embeddings",
+)
 # Our field of config.objective by the original's setting.
 FIELDS = {
     "mask_prob": "mask_fraction",
@@ -70,6 +76,8 @@ def load(folder, directory) -> Case:
     for theirs, ours in FIELDS.items():
         if theirs in settings:
             setattr(pretrained.config.objective, ours, settings[theirs])
+    if settings.get("uniform_generator"):
+        pretrained.config.objective.generator = "uniform"
     model_directory.write(pretrained, str(directory))
     model = electra_tf.load(str(directory))
     objective = build_objective(validate(model.config), vocabulary_of(settings))
