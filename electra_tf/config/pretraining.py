@@ -10,6 +10,7 @@ from electra_tf.config.json_config import JsonConfig, is_finetuning, read_fields
 from electra_tf.config.sections import (
     DataConfig,
     GeneratorConfig,
+    GeneratorOptimizerConfig,
     ModelConfig,
     ObjectiveConfig,
     OptimizerConfig,
@@ -35,6 +36,9 @@ class Config(JsonConfig):
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    generator_optimizer: GeneratorOptimizerConfig = dataclasses.field(
+        default_factory=GeneratorOptimizerConfig
+    )
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
     init_from: str = ""  # model directory or run whose weights (and sizes) this run starts with
@@ -59,6 +63,12 @@ class Config(JsonConfig):
         # 0 is for a fine-tuning: Table 7's.
         between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, 100.0)
         between("config.optimizer.layer_decay", self.optimizer.layer_decay, 0.0, 1.0)
+        for name, value in vars(self.generator_optimizer).items():
+            if -1 < value < 0 or (name == "learning_rate" and value == 0):
+                raise UserError(
+                    f"config.generator_optimizer.{name} must be -1, as in config.optimizer, or "
+                    f"what config.optimizer.{name} may be. Received: {value}"
+                )
         return self
 
     def expand_paths(self) -> None:

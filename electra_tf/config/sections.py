@@ -11,7 +11,7 @@ from electra_tf.config.fields import Fields, choice, number
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none")
-GENERATORS = ("trained", "uniform", "frozen")
+GENERATORS = ("trained", "uniform", "unigram", "frozen")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 XLA = ("auto", "true", "blocks", "false")
@@ -86,8 +86,9 @@ class ObjectiveConfig(Fields):
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
     disallow_correct: bool = False  # never sample the original token
-    # what fills the masked positions: a network that learns, too; any token of the vocabulary; a
-    # ready masked LM that stands still, whose temperature falls to 1; see objectives/generators.py
+    # what fills the masked positions: a network that learns, too; any token of the vocabulary; one
+    # by its frequency in the data; a ready masked LM that stands still, whose temperature falls to
+    # 1; see objectives/generators.py
     generator: str = choice("trained", GENERATORS)
     # of generator=frozen: a model directory or run with a generator or a masked LM
     generator_from: str = ""
@@ -115,6 +116,25 @@ class OptimizerConfig(Fields):
     # of the gradient of all that has these settings; 0: no clipping
     clip_norm: float = number(1.0, 0, MAX_FACTOR)
     layer_decay: float = number(1.0, 0, 1)  # learning-rate factor per layer below the head
+
+
+@dataclasses.dataclass
+class GeneratorOptimizerConfig(Fields):
+    """What differs for the generator's own weights; -1: as in config.optimizer, like the rest.
+
+    What it shares is the discriminator's. With any difference each network is clipped by the norm
+    of its own gradients, without by that of both.
+    """
+
+    learning_rate: float = number(-1.0, -1, 100)
+    warmup_steps: int = number(-1, -1, MAX_STEPS)
+    clip_norm: float = number(-1.0, -1, MAX_FACTOR)
+
+    def over(self, common: OptimizerConfig) -> OptimizerConfig:
+        """The generator's optimizer, where all others are `common`."""
+        return dataclasses.replace(
+            common, **{name: value for name, value in vars(self).items() if value != -1}
+        )
 
 
 @dataclasses.dataclass

@@ -4,6 +4,7 @@
 | ------- | ---------------------------------------------------------------------- |
 | trained | a sample of a network that learns with the discriminator               |
 | uniform | any token of the vocabulary                                            |
+| unigram | a token by its frequency in the training data                          |
 | frozen  | a sample of a ready masked LM, `config.objective.generator_from`, that |
 |         | stands still; its temperature falls (Fast-ELECTRA, arXiv 2310.07347)   |
 
@@ -14,6 +15,7 @@ import functools
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from electra_tf import features
@@ -51,6 +53,7 @@ class TrainedGenerator:
     Attributes:
         has_network: whether the model has a generator for it.
         is_trained: whether its loss counts.
+        needs_counts: whether it needs `SpecialTokens.counts`.
 
     Args:
         config: the experiment.
@@ -58,6 +61,7 @@ class TrainedGenerator:
 
     has_network = True
     is_trained = True
+    needs_counts = False
 
     def __init__(self, config: Config):
         self._config = config
@@ -87,15 +91,12 @@ class TrainedGenerator:
             draws: of these rows.
             dropout: None for none.
         """
-        del special
         vocab_size = self._config.model.vocab_size
         block = sampling.block_size(vocab_size)
         ids = batch[features.MASKED_IDS]
         shape = ids.shape
         ids = ops.reshape(ids, (-1,))
-        hidden = model.generator(
-            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
-        )
+        factors = self._factors(model, batch, special, dropout)
         block_noise = draws.gumbel("blocks", shape[0], (shape[1], -(-vocab_size // block)))
         token_noise = draws.gumbel("tokens", shape[0], (shape[1], block))
         sampler = sampling.Sampler(
@@ -104,9 +105,16 @@ class TrainedGenerator:
             self.temperature(draws),
             ids if self._config.objective.disallow_correct else None,
         )
-        factors = model.generator_head.factors(hidden, batch[features.MASKED_POSITIONS])
         losses, best, sampled = predict_tokens(*factors, ids=ids, sampler=sampler)
         return _counted(batch, losses, best, ops.reshape(sampled, shape))
+
+    def _factors(self, model, batch, special, dropout):
+        """What its logits are made of, see `MaskedLMHead.factors`."""
+        del special
+        hidden = model.generator(
+            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
+        )
+        return model.generator_head.factors(hidden, batch[features.MASKED_POSITIONS])
 
     def temperature(self, draws: Draws):
         """Of the samples of a step: a number or a float32 scalar."""
@@ -178,9 +186,28 @@ class UniformGenerator(TrainedGenerator):
         return _counted(batch, losses, ops.full((rows * slots,), -1, "int32"), sampled)
 
 
+class UnigramGenerator(UniformGenerator):
+    """A token by its frequency in the training data, among those that are ever masked.
+
+    Frequencies are those of `SpecialTokens.counts`, each count plus one.
+    """
+
+    needs_counts = True
+    replacements = TrainedGenerator.replacements
+
+    def _factors(self, model, batch, special, dropout):
+        del model, dropout
+        rows, slots = batch[features.MASKED_IDS].shape
+        bias = np.full(self._config.model.vocab_size, sampling.IMPOSSIBLE, np.float32)
+        bias[: special.vocab_size] = np.log(1.0 + special.counts)
+        bias[list(special.never_masked)] = sampling.IMPOSSIBLE
+        return ops.zeros((rows * slots, 1)), ops.zeros((len(bias), 1)), ops.convert_to_tensor(bias)
+
+
 GENERATORS = {
     "trained": TrainedGenerator,
     "uniform": UniformGenerator,
+    "unigram": UnigramGenerator,
     "frozen": FrozenGenerator,
 }
 

@@ -51,6 +51,7 @@ class ReplacedTokenDetection(Objective):
         super().__init__(config, special)
         objective = config.objective
         self._generator = generators.of(config)
+        self.needs_counts = self._generator.needs_counts
         self.terms = {
             "masked_lm": objective.generator_weight,
             "disc": objective.discriminator_weight,
@@ -141,6 +142,17 @@ class ReplacedTokenDetection(Objective):
 
     def passes(self):
         return (*self._generator.passes(), Pass("disc", self.config.model))
+
+    @property
+    def trains_generator(self):
+        return self._generator.is_trained
+
+    def optimizers(self):
+        optimizers = super().optimizers()
+        if not self.trains_generator:
+            return optimizers
+        own = self.config.generator_optimizer.over(self.config.optimizer)
+        return optimizers | {"generator": own}
 
     def phases(self):
         if self._generator.is_trained:

@@ -5,7 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_runs
+
+from electra_tf.data import dataset, token_counts
 
 pytestmark = pytest.mark.slow
 MIDDLE, END = 5, 10
@@ -17,6 +20,7 @@ COMMON = {
     "train.eval_steps": END,
 }
 UNIFORM = COMMON | {"objective.generator": "uniform"}
+UNIGRAM = COMMON | {"objective.generator": "unigram", "train.eval_steps": 0}
 FROZEN = COMMON | {
     "objective.generator": "frozen",
     "objective.temperature": 2.0,
@@ -34,15 +38,17 @@ def runs(data, tmp_path_factory):
         (root / "first", COMMON),
         (root / "frozen", frozen),
         (root / "uniform", UNIFORM),
+        (root / "unigram", UNIGRAM),
     )
     source = tiny_runs.saved(tiny_runs.latest(root / "first"))
     shutil.rmtree(root / "first")
-    for name in ("frozen", "uniform"):
+    for name in ("frozen", "uniform", "unigram"):
         tiny_runs.rewind(root / name, root / f"{name}_resumed", MIDDLE)
     results = tiny_runs.together(
         data,
         (root / "frozen_resumed", frozen),
         (root / "uniform_resumed", UNIFORM),
+        (root / "unigram_resumed", UNIGRAM),
         (root / "uniform", UNIFORM, {"objective.generator": "trained"}),
         (root / "frozen", frozen, {"objective.generator_from": data}),
         (root / "new", frozen),
@@ -50,10 +56,10 @@ def runs(data, tmp_path_factory):
     return root, source, [result["error"] for result in results]
 
 
-@pytest.mark.parametrize("name", ["frozen", "uniform"])
+@pytest.mark.parametrize("name", ["frozen", "uniform", "unigram"])
 def test_a_resume_is_exact(runs, name):
     root, _, errors = runs
-    assert errors[:2] == [None, None]
+    assert errors[:3] == [None] * 3
     whole, resumed = (
         tiny_runs.saved(tiny_runs.latest(root / each)) for each in (name, f"{name}_resumed")
     )
@@ -82,6 +88,21 @@ def test_metrics_of_no_network(runs):
     assert json.loads((root / "uniform" / "config.json").read_text())["objective"]["generator"]
     after = tiny_runs.saved(tiny_runs.latest(root / "uniform"))
     assert not [name for name in after if "generator" in name]
+
+
+def test_counted_tokens_are_those_of_the_files(data):
+    split = dataset.open_split(data, "train")
+    counts = token_counts.count_tokens(split, tiny_runs.VOCAB_SIZE)
+    expected = np.zeros(tiny_runs.VOCAB_SIZE, np.int64)
+    for record in tf.data.TFRecordDataset(
+        list(split.files), compression_type=""
+    ).as_numpy_iterator():
+        feature = tf.train.Example.FromString(record).features.feature
+        ids, mask = (
+            np.array(feature[name].int64_list.value) for name in ("input_ids", "input_mask")
+        )
+        np.add.at(expected, ids[mask > 0], 1)
+    np.testing.assert_array_equal(counts, expected)
 
 
 def test_a_run_keeps_its_generator(runs):

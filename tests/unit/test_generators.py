@@ -1,4 +1,4 @@
-"""What fills the masked positions where it is no network that learns, too."""
+"""What fills the masked positions, and what is particular to its training."""
 
 import numpy as np
 import pytest
@@ -81,6 +81,37 @@ def test_uniform_samples_are_any_token(disallow):
     assert float(loss) == pytest.approx(used.sum() * np.log(VOCAB), rel=1e-5)
     assert float(counts["sampled/correct"]) == observed[0]
     assert float(counts["masked_lm/correct"]) == 0
+
+
+@pytest.mark.parametrize("disallow", [False, True])
+def test_unigram_samples_follow_the_counts(disallow):
+    config = tiny_config(
+        **{
+            "objective.generator": "unigram",
+            "objective.disallow_correct": disallow,
+            "objective.temperature": 0.8,
+            "model.vocab_size": VOCAB + 7,  # rows of the table that are no tokens
+        }
+    )
+    seen = np.random.default_rng(0).integers(0, 300, VOCAB)
+    objective = build_objective(config, synthetic.SyntheticVocabulary(VOCAB), lambda: seen)
+    batch, draws = prepared(objective, rows=4000)
+    sampled, loss, _ = objective._generate(None, batch, draws, None)
+    used = batch["masked_weights"].numpy() > 0
+    sampled, right = sampled.numpy()[used], batch["masked_ids"].numpy()[used]
+    frequencies = 1.0 + seen
+    frequencies[[2, 3, 4]] = 0.0  # [CLS], [SEP] and [MASK] are never masked
+    losses = -np.log(frequencies[right] / frequencies.sum())
+    assert float(loss) == pytest.approx(losses.sum(), rel=1e-4)
+    powers = np.tile(frequencies ** (1 / 0.8), (len(right), 1))
+    if disallow:
+        powers[np.arange(len(right)), right] = 0.0
+        assert (sampled != right).all()
+    expected = (powers / powers.sum(1, keepdims=True)).sum(0)
+    observed = np.bincount(sampled, minlength=VOCAB)
+    assert len(observed) == VOCAB and not observed[expected == 0].any()
+    possible = expected > 0
+    assert stats.chisquare(observed[possible], expected[possible]).pvalue > 1e-3
 
 
 def test_without_network_there_is_no_generator_anywhere():
@@ -227,9 +258,55 @@ def test_a_model_without_generator_is_refused(tmp_path):
         ({"objective.generator": "uniform", "objective.name": "mlm"}, "must be one of trained"),
         ({"objective.generator": "uniform", "objective.name": "two_stage"}, "must be one of train"),
         ({"objective.generator": "uniform", "objective.discriminator_weight": 0.0}, "have a loss"),
+        (
+            {"generator_optimizer.learning_rate": 0.0},
+            "generator_optimizer.learning_rate must be -1",
+        ),
+        ({"generator_optimizer.clip_norm": -0.5}, "config.generator_optimizer.clip_norm must be"),
+        ({"generator_optimizer.clip_norm": 0.5} | FROZEN, "where no generator is trained"),
+        ({"generator_optimizer.clip_norm": 0.5, "objective.name": "mlm"}, "no generator is train"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(fields, message):
     with pytest.raises(UserError, match=message) as error:
         tiny_config(**fields)
     assert "Received: " in str(error.value) and "\n" not in str(error.value)
+
+
+SGD = {"optimizer.name": "keras:SGD", "optimizer.schedule": "constant", "optimizer.warmup_steps": 0}
+SGD |= {"optimizer.weight_decay": 0.0, "optimizer.learning_rate": 0.5, "model.sharing": "none"}
+
+
+def moved(**fields):
+    """How far a step moves the weights of the generator and all others, over the rate 0.5."""
+    before, after, _ = train(tiny_config(**SGD, **fields), 1)
+    distances = {True: 0.0, False: 0.0}
+    for path, value in after.items():
+        distances[path.startswith("generator")] += np.sum(np.square(value - before[path]))
+    return np.sqrt(distances[True]) / 0.5, np.sqrt(distances[False]) / 0.5
+
+
+def test_a_generator_has_its_own_rate():
+    free = {"optimizer.clip_norm": 0.0}
+    generator, others = moved(**free)
+    faster, as_before = moved(**free, **{"generator_optimizer.learning_rate": 1.0})
+    assert faster == pytest.approx(2 * generator, rel=1e-3)
+    assert as_before == pytest.approx(others, rel=1e-6)
+    warming, _ = moved(**free, **{"generator_optimizer.warmup_steps": 4})
+    assert warming == pytest.approx(generator / 4, rel=1e-3)
+
+
+def test_equal_settings_are_one_optimizer_clipped_by_one_norm():
+    clipped = {"optimizer.clip_norm": 0.01}
+    for same in ({}, {"generator_optimizer.clip_norm": 0.01}):
+        assert np.hypot(*moved(**clipped, **same)) == pytest.approx(0.01, rel=1e-3)
+    own = moved(**clipped, **{"generator_optimizer.clip_norm": 0.02})
+    assert own == pytest.approx((0.02, 0.01), rel=1e-3)
+
+
+def test_both_rates_are_told():
+    config = tiny_config(**SGD, **{"generator_optimizer.learning_rate": 0.1})
+    objective = objective_of(config)
+    optimizers = build_network_optimizers(objective.optimizers(), 10, objective.num_layers())
+    rates = optimizers.learning_rates(1)
+    assert rates == pytest.approx({"learning_rate": 0.5, "learning_rate/generator": 0.1})
