@@ -17,6 +17,7 @@ from electra_tf.config.sections import (
     RuntimeConfig,
     TrainConfig,
     check_model,
+    check_objective,
     check_optimizer_name,
 )
 from electra_tf.errors import UserError
@@ -53,6 +54,7 @@ class Config(JsonConfig):
         self.expand_paths()
         self.check_fields()
         check_model(self.model)
+        check_objective(self.objective)
         check_optimizer_name(self.optimizer.name)
         divides(
             "config.train.accumulation_steps",

@@ -6,6 +6,7 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 
 import dataclasses
 
+from electra_tf.config import breakpoints
 from electra_tf.config.checks import divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 
@@ -81,9 +82,13 @@ class ObjectiveConfig(Fields):
 
     name: str = "electra"  # a name of electra_tf/objectives/__init__.py
     mask_fraction: float = number(0.15, 0, 1, "(]")  # share of an example's tokens that is masked
+    # in its place: pairs of a step and the share there, as JSON, such as [[0, 0.3], [50000, 0.15]],
+    # linear between them; evaluation takes the last one
+    mask_fraction_by_step: str = ""
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
+    discriminator_weight_by_step: str = ""  # in its place, as mask_fraction_by_step
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
     disallow_correct: bool = False  # never sample the original token
     # what fills the masked positions: a network that learns, too; any token of the vocabulary; one
@@ -173,6 +178,23 @@ class RuntimeConfig(Fields):
 def check_model(model: ModelConfig) -> None:
     """Raises UserError if the fields of `config.model` do not fit together."""
     divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+
+
+def check_objective(objective: ObjectiveConfig) -> None:
+    """Raises UserError if what `config.objective` says of steps cannot be."""
+    breakpoints.check(
+        "config.objective.mask_fraction_by_step",
+        objective.mask_fraction_by_step,
+        0,
+        1,
+        closed=(False, True),
+    )
+    breakpoints.check(
+        "config.objective.discriminator_weight_by_step",
+        objective.discriminator_weight_by_step,
+        0,
+        MAX_FACTOR,
+    )
 
 
 def check_optimizer_name(name: str) -> None:

@@ -11,7 +11,6 @@
 The loss of each in predicting the masked tokens is measured; only the first one's is trained.
 """
 
-import functools
 import math
 from typing import Any, NamedTuple
 
@@ -74,9 +73,7 @@ class TrainedGenerator:
 
     def passes(self) -> tuple[Pass, ...]:
         """What it runs."""
-        predicted = functools.partial(
-            masking.max_masked, mask_fraction=self._config.objective.mask_fraction
-        )
+        predicted = masking.slots_of(self._config.objective)
         return (Pass("masked_lm", self._config.generator_model(), predicted),)
 
     def replacements(

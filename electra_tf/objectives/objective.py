@@ -14,7 +14,8 @@ and a line in `objectives/__init__.py`.
 
 import abc
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -121,7 +122,7 @@ class Objective(abc.ABC):
         served: signatures by importance; the first is the default one.
         headline: metrics that people are shown, in this order.
         main_metric: the one of them that compares models.
-        terms: factor of every loss term, by name.
+        terms: factor of every loss term, by name; of one that changes, its last.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
         needs_counts: whether it needs `SpecialTokens.counts`.
@@ -219,6 +220,11 @@ class Objective(abc.ABC):
         Returns:
             (loss sums by term, counts by name), float32.
         """
+
+    def factors(self, step) -> Mapping[str, Any]:
+        """Factor of every loss term at a step, an int32 scalar: numbers or float32 scalars."""
+        del step
+        return self.terms
 
     @abc.abstractmethod
     def metrics(self, counts: dict) -> dict[str, float]:

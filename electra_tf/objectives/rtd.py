@@ -3,9 +3,10 @@
 from keras import ops
 
 from electra_tf import features
+from electra_tf.config import breakpoints
 from electra_tf.models.electra import OPTIONAL_PARTS, Electra, parts_of
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import generators, masking
+from electra_tf.objectives import generators, masking, over_steps
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Objective, Served
 from electra_tf.objectives.passes import Pass
@@ -52,10 +53,9 @@ class ReplacedTokenDetection(Objective):
         objective = config.objective
         self._generator = generators.of(config)
         self.needs_counts = self._generator.needs_counts
-        self.terms = {
-            "masked_lm": objective.generator_weight,
-            "disc": objective.discriminator_weight,
-        }
+        self._weights = breakpoints.read(objective.discriminator_weight_by_step)
+        last = self._weights[-1][1] if self._weights else objective.discriminator_weight
+        self.terms = {"masked_lm": objective.generator_weight, "disc": last}
 
     @classmethod
     def check(cls, config):
@@ -116,6 +116,11 @@ class ReplacedTokenDetection(Objective):
             place = ops.cast(noise * ops.cast(length, "float32"), "int32")
             sampled = ops.take_along_axis(other, place, axis=1)
         return self._detect(model, batch, sampled, None, replacements)[1]
+
+    def factors(self, step):
+        if not self._weights:
+            return self.terms
+        return {**self.terms, "disc": over_steps.value_at(self._weights, step)}
 
     def metrics(self, counts):
         ratio = counting.ratio

@@ -137,9 +137,8 @@ class Start:
                 f"{source.objective.name}, or another one that trains the same networks. "
                 f"Received: {config.objective.name}"
             )
-        whole = objectives.build_objective(source).variable_shapes()
-        lacks_generator = any(path.startswith("generator") for path in whole.keys() - saved.shapes)
-        config.take_networks(source, generator=self._with_generator and not lacks_generator)
+        has_generator = any(path.startswith(generators.WEIGHTS) for path in saved.shapes)
+        config.take_networks(source, generator=self._with_generator and has_generator)
 
     def check(self, config: Config) -> None:
         """Raises UserError if no step is left."""

@@ -146,6 +146,7 @@ def loss_and_gradients(objective, model, config: Config, with_dropout: bool = Tr
             prepared = objective.prepare(batch, draws)
             total = objective.loss_weights(prepared)
             sums, counts = objective.loss_sums(model, prepared, draws, dropout)
-        return sum(objective.terms[term] * sums[term] / total[term] for term in sums), counts
+        factors = objective.factors(step)
+        return sum(factors[term] * sums[term] / total[term] for term in sums), counts
 
     return jax.value_and_grad(loss_of, has_aux=True)

@@ -310,3 +310,12 @@ def test_both_rates_are_told():
     optimizers = build_network_optimizers(objective.optimizers(), 10, objective.num_layers())
     rates = optimizers.learning_rates(1)
     assert rates == pytest.approx({"learning_rate": 0.5, "learning_rate/generator": 0.1})
+
+
+def test_a_discriminators_weight_may_begin_at_0():
+    free = {"optimizer.clip_norm": 0.0}
+    generator, others = moved(**free)
+    later = moved(**free, **{"objective.discriminator_weight_by_step": "[[0, 0], [4, 50]]"})
+    assert later == (pytest.approx(generator, rel=1e-6), 0.0)
+    same = moved(**free, **{"objective.discriminator_weight_by_step": "[[0, 25]]"})
+    assert same == pytest.approx((generator, others / 2), rel=1e-3)
