@@ -1,6 +1,7 @@
 """One pre-training as typed dataclasses."""
 
 import dataclasses
+import os
 
 from electra_tf.config import directories
 from electra_tf.config.checks import between, divides
@@ -9,15 +10,18 @@ from electra_tf.config.json_config import JsonConfig, is_finetuning, read_fields
 from electra_tf.config.sections import (
     DataConfig,
     GeneratorConfig,
+    GeneratorOptimizerConfig,
     ModelConfig,
     ObjectiveConfig,
     OptimizerConfig,
     RuntimeConfig,
     TrainConfig,
     check_model,
+    check_objective,
     check_optimizer_name,
 )
 from electra_tf.errors import UserError
+from electra_tf.files import expand
 
 INIT_SCHEDULES = ("restart", "continue")
 
@@ -33,6 +37,9 @@ class Config(JsonConfig):
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    generator_optimizer: GeneratorOptimizerConfig = dataclasses.field(
+        default_factory=GeneratorOptimizerConfig
+    )
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     runtime: RuntimeConfig = dataclasses.field(default_factory=RuntimeConfig)
     init_from: str = ""  # model directory or run whose weights (and sizes) this run starts with
@@ -47,6 +54,7 @@ class Config(JsonConfig):
         self.expand_paths()
         self.check_fields()
         check_model(self.model)
+        check_objective(self.objective)
         check_optimizer_name(self.optimizer.name)
         divides(
             "config.train.accumulation_steps",
@@ -57,7 +65,19 @@ class Config(JsonConfig):
         # 0 is for a fine-tuning: Table 7's.
         between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, 100.0)
         between("config.optimizer.layer_decay", self.optimizer.layer_decay, 0.0, 1.0)
+        for name, value in vars(self.generator_optimizer).items():
+            if -1 < value < 0 or (name == "learning_rate" and value == 0):
+                raise UserError(
+                    f"config.generator_optimizer.{name} must be -1, as in config.optimizer, or "
+                    f"what config.optimizer.{name} may be. Received: {value}"
+                )
         return self
+
+    def expand_paths(self) -> None:
+        super().expand_paths()
+        source = self.objective.generator_from
+        if isinstance(source, str | os.PathLike):
+            self.objective.generator_from = expand(source)
 
     def take_networks(self, other: "Config", generator: bool = True) -> None:
         """Makes the networks those of another config; dropout and initial weights stay.

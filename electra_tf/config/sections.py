@@ -6,11 +6,13 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 
 import dataclasses
 
+from electra_tf.config import breakpoints
 from electra_tf.config.checks import divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none")
+GENERATORS = ("trained", "uniform", "unigram", "frozen")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 XLA = ("auto", "true", "blocks", "false")
@@ -80,11 +82,21 @@ class ObjectiveConfig(Fields):
 
     name: str = "electra"  # a name of electra_tf/objectives/__init__.py
     mask_fraction: float = number(0.15, 0, 1, "(]")  # share of an example's tokens that is masked
+    # in its place: pairs of a step and the share there, as JSON, such as [[0, 0.3], [50000, 0.15]],
+    # linear between them; evaluation takes the last one
+    mask_fraction_by_step: str = ""
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
+    discriminator_weight_by_step: str = ""  # in its place, as mask_fraction_by_step
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
     disallow_correct: bool = False  # never sample the original token
+    # what fills the masked positions: a network that learns, too; any token of the vocabulary; one
+    # by its frequency in the data; a ready masked LM that stands still, whose temperature falls to
+    # 1; see objectives/generators.py
+    generator: str = choice("trained", GENERATORS)
+    # of generator=frozen: a model directory or run with a generator or a masked LM
+    generator_from: str = ""
     # of two_stage: updates of the generator before the discriminator's
     generator_steps: int = number(0, 0, MAX_STEPS)
 
@@ -109,6 +121,25 @@ class OptimizerConfig(Fields):
     # of the gradient of all that has these settings; 0: no clipping
     clip_norm: float = number(1.0, 0, MAX_FACTOR)
     layer_decay: float = number(1.0, 0, 1)  # learning-rate factor per layer below the head
+
+
+@dataclasses.dataclass
+class GeneratorOptimizerConfig(Fields):
+    """What differs for the generator's own weights; -1: as in config.optimizer, like the rest.
+
+    What it shares is the discriminator's. With any difference each network is clipped by the norm
+    of its own gradients, without by that of both.
+    """
+
+    learning_rate: float = number(-1.0, -1, 100)
+    warmup_steps: int = number(-1, -1, MAX_STEPS)
+    clip_norm: float = number(-1.0, -1, MAX_FACTOR)
+
+    def over(self, common: OptimizerConfig) -> OptimizerConfig:
+        """The generator's optimizer, where all others are `common`."""
+        return dataclasses.replace(
+            common, **{name: value for name, value in vars(self).items() if value != -1}
+        )
 
 
 @dataclasses.dataclass
@@ -147,6 +178,23 @@ class RuntimeConfig(Fields):
 def check_model(model: ModelConfig) -> None:
     """Raises UserError if the fields of `config.model` do not fit together."""
     divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+
+
+def check_objective(objective: ObjectiveConfig) -> None:
+    """Raises UserError if what `config.objective` says of steps cannot be."""
+    breakpoints.check(
+        "config.objective.mask_fraction_by_step",
+        objective.mask_fraction_by_step,
+        0,
+        1,
+        closed=(False, True),
+    )
+    breakpoints.check(
+        "config.objective.discriminator_weight_by_step",
+        objective.discriminator_weight_by_step,
+        0,
+        MAX_FACTOR,
+    )
 
 
 def check_optimizer_name(name: str) -> None:

@@ -148,6 +148,11 @@ class Draws:
         self._seed, self._step = seed, step
         self._global_rows, self._first_row = global_rows, first_row
 
+    @property
+    def step(self):
+        """The step that is drawn for, int32 scalar or Python int; negative in an evaluation."""
+        return self._step
+
     def uniform(self, name: str, rows: int, shape: tuple[int, ...]):
         """Uniform float32 noise in (0, 1), shape [rows, *shape], for `rows` from the first row."""
         noise = keras.random.uniform(

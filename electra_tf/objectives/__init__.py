@@ -6,6 +6,7 @@ import keras
 
 from electra_tf.config import Config
 from electra_tf.config.checks import one_of
+from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
 from electra_tf.objectives.mlm import MaskedLanguageModel
 from electra_tf.objectives.objective import Objective, SpecialTokens
@@ -33,8 +34,20 @@ def validate(config: Config) -> Config:
             f"Received: a {type(config).__name__}"
         )
     config.validate()
-    objective_class(config).check(config)
+    kind = objective_class(config)
+    one_of(
+        f"With config.objective.name={config.objective.name} config.objective.generator",
+        config.objective.generator,
+        kind.generators,
+    )
+    kind.check(config)
     objective = build_objective(config)
+    if not objective.trains_generator and config.generator_optimizer != GeneratorOptimizerConfig():
+        raise UserError(
+            "config.generator_optimizer must be left as it is where no generator is trained. "
+            f"Received: {config.generator_optimizer} for config.objective.name="
+            f"{config.objective.name} with config.objective.generator={config.objective.generator}"
+        )
     for phase in objective.phases():
         terms = phase.terms or objective.terms
         if not any(objective.terms[term] for term in terms):
@@ -46,15 +59,19 @@ def validate(config: Config) -> Config:
     return config
 
 
-def build_objective(config: Config, vocabulary=None) -> Objective:
+def build_objective(config: Config, vocabulary=None, counts=None) -> Objective:
     """The objective of `config.objective.name`.
 
     Args:
         config: the experiment.
         vocabulary: what `SpecialTokens.of` takes; None where nothing is trained or evaluated.
+        counts: function that counts the tokens of the data, for an objective that needs it.
     """
-    special = None if vocabulary is None else SpecialTokens.of(vocabulary)
-    return objective_class(config)(config, special)
+    objective = objective_class(config)(config)
+    if vocabulary is None:
+        return objective
+    known = counts() if counts is not None and objective.needs_counts else 0
+    return objective_class(config)(config, SpecialTokens.of(vocabulary, known))
 
 
 def require_networks(config: Config, known: Collection[type[keras.Model]], file_format: str):

@@ -1,16 +1,31 @@
 """Dynamic masking: which positions are predicted, and what the generator sees there."""
 
+import functools
+from collections.abc import Callable
+
 from keras import ops
 
 from electra_tf import features
-from electra_tf.config import ObjectiveConfig
+from electra_tf.config import ObjectiveConfig, breakpoints
 from electra_tf.models.randomness import Draws
+from electra_tf.objectives import over_steps
 from electra_tf.objectives.objective import SpecialTokens
 
 
 def max_masked(length: int, mask_fraction: float) -> int:
     """Number of mask slots M of an example of `length` tokens, the original's rule."""
     return max(1, int((mask_fraction + 0.005) * length))
+
+
+def largest_fraction(objective: ObjectiveConfig) -> float:
+    """The largest share of an example's tokens that is masked at any step."""
+    points = breakpoints.read(objective.mask_fraction_by_step)
+    return max(value for _, value in points) if points else objective.mask_fraction
+
+
+def slots_of(objective: ObjectiveConfig) -> Callable[[int], int]:
+    """The number of mask slots M by the length of an example, the same at every step."""
+    return functools.partial(max_masked, mask_fraction=largest_fraction(objective))
 
 
 def num_masked(num_tokens, mask_fraction: float):
@@ -23,19 +38,22 @@ def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, draws: Draws
 
     Args:
         batch: `input_ids`, `input_mask`, `segment_ids` int32 [B, L].
-        objective: mask_fraction and mask_token_fraction.
+        objective: mask_fraction, perhaps by step, and mask_token_fraction.
         special: ids that are never chosen, and [MASK].
         draws: of these rows.
 
     Returns:
         The batch with the features of `choose_positions` and `masked_input_ids` of `show_masks`.
     """
-    batch = choose_positions(batch, special.never_masked, objective.mask_fraction, draws)
+    points = breakpoints.read(objective.mask_fraction_by_step)
+    fraction = over_steps.value_at(points, draws.step) if points else objective.mask_fraction
+    slots = slots_of(objective)(batch[features.INPUT_IDS].shape[1]) if points else None
+    batch = choose_positions(batch, special.never_masked, fraction, draws, slots)
     hidden = show_masks(batch, special.mask_id, objective.mask_token_fraction, draws)
     return {**batch, features.MASKED_INPUT_IDS: hidden}
 
 
-def choose_positions(batch, special_ids, mask_fraction: float, draws: Draws):
+def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int | None = None):
     """Draws the positions to predict, uniformly without replacement.
 
     Their number is `mask_fraction` of the example's tokens, rounded, at least 1 and at most M.
@@ -48,6 +66,7 @@ def choose_positions(batch, special_ids, mask_fraction: float, draws: Draws):
         special_ids: ids never chosen ([CLS], [SEP], [MASK]).
         mask_fraction: share of an example's tokens.
         draws: of these rows.
+        slots: M, where mask_fraction is a float32 scalar that changes; None: its `max_masked`.
 
     Returns:
         The batch with `masked_positions` and `masked_ids` int32 [B, M] and `masked_weights`
@@ -55,7 +74,8 @@ def choose_positions(batch, special_ids, mask_fraction: float, draws: Draws):
     """
     input_ids, input_mask = batch[features.INPUT_IDS], batch[features.INPUT_MASK]
     rows, length = input_ids.shape
-    slots = max_masked(length, mask_fraction)
+    most = None if slots is None else ops.floor((mask_fraction + 0.005) * length)
+    slots = max_masked(length, mask_fraction) if slots is None else slots
     candidate = input_mask > 0
     for special in special_ids:
         candidate = ops.logical_and(candidate, input_ids != special)
@@ -63,6 +83,8 @@ def choose_positions(batch, special_ids, mask_fraction: float, draws: Draws):
     chosen, positions = ops.top_k(noise, slots)
     num_tokens = ops.cast(ops.sum(input_mask, axis=-1, keepdims=True), "float32")
     wanted = num_masked(num_tokens, mask_fraction)
+    if most is not None:
+        wanted = ops.minimum(wanted, ops.maximum(most, 1.0))
     used = ops.logical_and(ops.arange(slots, dtype="float32")[None, :] < wanted, chosen >= 0.0)
     positions = ops.where(used, ops.cast(positions, "int32"), 0)
     ids = ops.where(used, ops.take_along_axis(input_ids, positions, axis=1), 0)

@@ -1,7 +1,5 @@
 """Masked language modelling with dynamic masks: BERT's objective, the paper's baseline."""
 
-import functools
-
 from keras import ops
 
 from electra_tf import features
@@ -65,7 +63,5 @@ class MaskedLanguageModel(Objective):
         }
 
     def passes(self):
-        predicted = functools.partial(
-            masking.max_masked, mask_fraction=self.config.objective.mask_fraction
-        )
+        predicted = masking.slots_of(self.config.objective)
         return (Pass("masked_lm", self.config.model, predicted),)

@@ -14,7 +14,8 @@ and a line in `objectives/__init__.py`.
 
 import abc
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,6 +81,7 @@ class SpecialTokens:
         cls_id, sep_id, mask_id: ids of [CLS], [SEP], [MASK].
         vocab_size: number of tokens.
         begins_word: bool [vocab_size], whether a token begins a word; None where it is not known.
+        counts: int64 [vocab_size], how often each token was seen; 0 where nobody has counted.
     """
 
     cls_id: int
@@ -87,9 +89,10 @@ class SpecialTokens:
     mask_id: int
     vocab_size: int
     begins_word: np.ndarray | None = None
+    counts: np.ndarray | int = 0
 
     @classmethod
-    def of(cls, vocabulary) -> "SpecialTokens":
+    def of(cls, vocabulary, counts: np.ndarray | int = 0) -> "SpecialTokens":
         """Those of anything with the three ids, a length, and perhaps `begins_word()`."""
         begins_word = getattr(vocabulary, "begins_word", None)
         return cls(
@@ -98,6 +101,7 @@ class SpecialTokens:
             vocabulary.mask_id,
             len(vocabulary),
             begins_word() if begins_word else None,
+            counts,
         )
 
     @property
@@ -118,8 +122,10 @@ class Objective(abc.ABC):
         served: signatures by importance; the first is the default one.
         headline: metrics that people are shown, in this order.
         main_metric: the one of them that compares models.
-        terms: factor of every loss term, by name.
+        terms: factor of every loss term, by name; of one that changes, its last.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
+        generators: what `config.objective.generator` may be.
+        needs_counts: whether it needs `SpecialTokens.counts`.
 
     Args:
         config: the experiment; `model.vocab_size` is set where a model is made.
@@ -134,6 +140,8 @@ class Objective(abc.ABC):
     main_metric: Metric
     terms: dict[str, float]
     random_replacements: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ("trained",)
+    needs_counts: bool = False
 
     def __init__(self, config: Config, special: SpecialTokens | None = None):
         self.config, self._special = config, special
@@ -213,6 +221,11 @@ class Objective(abc.ABC):
             (loss sums by term, counts by name), float32.
         """
 
+    def factors(self, step) -> Mapping[str, Any]:
+        """Factor of every loss term at a step, an int32 scalar: numbers or float32 scalars."""
+        del step
+        return self.terms
+
     @abc.abstractmethod
     def metrics(self, counts: dict) -> dict[str, float]:
         """Summed counts as metrics, by the names of the original's evaluation."""
@@ -229,8 +242,16 @@ class Objective(abc.ABC):
         ) / sum(steps for _, steps in phases)
 
     def optimizers(self) -> dict[str, OptimizerConfig]:
-        """Optimizers by the beginning of the paths of their weights; the longest one decides."""
+        """Optimizers by the beginning of the paths of their weights; the longest one decides.
+
+        Those with equal settings are one, which clips by the norm of all that it updates.
+        """
         return {"": self.config.optimizer}
+
+    @property
+    def trains_generator(self) -> bool:
+        """Whether there is a generator that `config.generator_optimizer` can be for."""
+        return False
 
     def phases(self) -> tuple[Phase, ...]:
         """Phases of the run, one after the other; the last one lasts to its end."""

@@ -62,6 +62,10 @@ class Timeline:
             for phase, start, end in zip(self._phases, self._starts, ends, strict=True)
         ]
 
+    def trains(self, path: str) -> bool:
+        """Whether any phase trains a weight."""
+        return any(phase.is_trained(path) for phase in self._phases)
+
     def idle_steps(self, path: str, step: int) -> int:
         """How many steps before the phase of `step` have not trained a weight."""
         start = self.at(step)[1]

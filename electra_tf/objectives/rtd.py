@@ -1,19 +1,16 @@
 """Replaced-token detection, the objective of ELECTRA (section 2 of the paper)."""
 
-import functools
-
 from keras import ops
 
 from electra_tf import features
-from electra_tf.config.checks import divides
-from electra_tf.errors import UserError
+from electra_tf.config import breakpoints
 from electra_tf.models.electra import OPTIONAL_PARTS, Electra, parts_of
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import masking, sampling
+from electra_tf.objectives import generators, masking, over_steps
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Objective, Served
 from electra_tf.objectives.passes import Pass
-from electra_tf.objectives.vocabulary import predict_tokens
+from electra_tf.objectives.phases import Phase
 
 _AUC = Metric("disc_auc", "AUC, tokens the generator replaced", AUC)
 _DETECTOR = "discriminator", "discriminator_head"
@@ -24,6 +21,9 @@ class ReplacedTokenDetection(Objective):
 
     Differs from the original: mask positions are drawn without replacement, and losses are
     divided by the weights of the global batch, not averaged over replicas.
+
+    Attributes:
+        detector_weights: beginnings of the paths of what is trained without the generator.
     """
 
     description = "replaced token detection"
@@ -45,40 +45,26 @@ class ReplacedTokenDetection(Objective):
     )
     main_metric = _AUC
     random_replacements = ("corpus", "uniform")
+    generators = tuple(generators.GENERATORS)
+    detector_weights = ("embeddings/", "discriminator/", "discriminator_head/")
 
     def __init__(self, config, special=None):
         super().__init__(config, special)
         objective = config.objective
-        self.terms = {
-            "masked_lm": objective.generator_weight,
-            "disc": objective.discriminator_weight,
-        }
+        self._generator = generators.of(config)
+        self.needs_counts = self._generator.needs_counts
+        self._weights = breakpoints.read(objective.discriminator_weight_by_step)
+        last = self._weights[-1][1] if self._weights else objective.discriminator_weight
+        self.terms = {"masked_lm": objective.generator_weight, "disc": last}
 
     @classmethod
     def check(cls, config):
-        model, generator = config.model, config.generator_model()
-        divides(
-            "config.generator.num_heads",
-            generator.num_heads,
-            "the generator's hidden size",
-            generator.hidden_size,
-        )
-        if model.sharing == "all" and generator != model:
-            raise UserError(
-                "config.model.sharing=all makes generator and discriminator one network, so "
-                "config.generator.hidden_fraction and .layer_fraction must be 1 and "
-                "config.generator.num_heads must be config.model.num_heads. Received: "
-                f"{config.generator}"
-            )
-        if config.generator.embedding_size and model.sharing != "none":
-            raise UserError(
-                "config.generator.embedding_size must be 0 where the generator has no tables "
-                f"of its own (config.model.sharing={model.sharing}). Received: "
-                f"{config.generator.embedding_size}"
-            )
+        generators.of(config).check()
 
     def build_model(self, paths=None, dtype="float32"):
-        parts = OPTIONAL_PARTS if paths is None else parts_of(paths)
+        parts = parts_of(paths) if paths is not None else OPTIONAL_PARTS
+        if paths is None and not self._generator.has_network:
+            parts = [part for part in OPTIONAL_PARTS if part != "generator"]
         return Electra(self.config, parts=parts, dtype=dtype)
 
     def num_layers(self):
@@ -131,6 +117,11 @@ class ReplacedTokenDetection(Objective):
             sampled = ops.take_along_axis(other, place, axis=1)
         return self._detect(model, batch, sampled, None, replacements)[1]
 
+    def factors(self, step):
+        if not self._weights:
+            return self.terms
+        return {**self.terms, "disc": over_steps.value_at(self._weights, step)}
+
     def metrics(self, counts):
         ratio = counting.ratio
         metrics = {
@@ -155,40 +146,28 @@ class ReplacedTokenDetection(Objective):
         return metrics
 
     def passes(self):
-        config = self.config
-        predicted = functools.partial(
-            masking.max_masked, mask_fraction=config.objective.mask_fraction
-        )
-        return (
-            Pass("masked_lm", config.generator_model(), predicted),
-            Pass("disc", config.model),
-        )
+        return (*self._generator.passes(), Pass("disc", self.config.model))
+
+    @property
+    def trains_generator(self):
+        return self._generator.is_trained
+
+    def optimizers(self):
+        optimizers = super().optimizers()
+        if not self.trains_generator:
+            return optimizers
+        own = self.config.generator_optimizer.over(self.config.optimizer)
+        return optimizers | {"generator": own}
+
+    def phases(self):
+        if self._generator.is_trained:
+            return super().phases()
+        terms = tuple(term for term in self.terms if term != "masked_lm")
+        return (Phase(terms=terms, trains=self.detector_weights),)
 
     def _generate(self, model, batch, draws, dropout):
         """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""
-        objective = self.config.objective
-        vocab_size = self.config.model.vocab_size
-        block = sampling.block_size(vocab_size)
-        ids, weights = batch[features.MASKED_IDS], batch[features.MASKED_WEIGHTS]
-        shape = ids.shape
-        ids, weights = ops.reshape(ids, (-1,)), ops.reshape(weights, (-1,))
-        hidden = model.generator(
-            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
-        )
-        block_noise = draws.gumbel("blocks", shape[0], (shape[1], -(-vocab_size // block)))
-        token_noise = draws.gumbel("tokens", shape[0], (shape[1], block))
-        sampler = sampling.Sampler(
-            ops.reshape(block_noise, (ids.shape[0], -1)),
-            ops.reshape(token_noise, (ids.shape[0], block)),
-            objective.temperature,
-            ids if objective.disallow_correct else None,
-        )
-        factors = model.generator_head.factors(hidden, batch[features.MASKED_POSITIONS])
-        losses, best, sampled = predict_tokens(*factors, ids=ids, sampler=sampler)
-        counts = counting.token_counts("masked_lm", losses, best == ids, weights)
-        right = ops.cast(sampled == ids, "float32")
-        counts["sampled/correct"] = ops.sum(right * weights)
-        return ops.reshape(sampled, shape), ops.sum(losses * weights), counts
+        return self._generator.replacements(model, batch, self.special, draws, dropout)
 
     def _detect(self, model, batch, sampled, dropout, prefix):
         """Returns (loss sum, counts) of the discriminator on int32 [B, M] replacements."""

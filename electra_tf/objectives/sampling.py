@@ -58,11 +58,17 @@ class Sampler:
     Attributes:
         block_noise: Gumbel float32 [T, number of blocks].
         token_noise: Gumbel float32 [T, S].
-        temperature: of the softmax.
+        temperature: of the softmax, a number or a float32 scalar.
         disallow: int32 [T], a token that is not drawn, or None.
     """
 
     block_noise: Any
     token_noise: Any
-    temperature: float = 1.0
+    temperature: Any = 1.0
     disallow: Any = None
+
+    @property
+    def takes_logits_as_they_are(self) -> bool:
+        """Whether it draws from the very softmax whose loss is computed."""
+        is_one = isinstance(self.temperature, int | float) and self.temperature == 1
+        return is_one and self.disallow is None

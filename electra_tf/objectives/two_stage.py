@@ -1,6 +1,7 @@
 """Two-stage training (section 3.2 of the paper): first the generator, then the discriminator."""
 
 from electra_tf.errors import UserError
+from electra_tf.objectives import generators
 from electra_tf.objectives.phases import Phase
 from electra_tf.objectives.rtd import ReplacedTokenDetection
 
@@ -11,6 +12,8 @@ class TwoStage(ReplacedTokenDetection):
     Both are of one size and share nothing: what they shared would not stand still. There is one
     learning-rate schedule for the whole run. Metrics of both networks are logged in both phases.
     """
+
+    generators = ("trained",)
 
     @classmethod
     def check(cls, config):
@@ -34,12 +37,12 @@ class TwoStage(ReplacedTokenDetection):
                 "generator",
                 self.config.objective.generator_steps,
                 terms=("masked_lm",),
-                trains=("generator/", "generator_head/", "generator_embeddings/"),
+                trains=generators.WEIGHTS,
             ),
             Phase(
                 "discriminator",
                 terms=("disc",),
-                trains=("embeddings/", "discriminator/", "discriminator_head/"),
+                trains=self.detector_weights,
                 copies={
                     "embeddings/": "generator_embeddings/",
                     "discriminator/": "generator/",

@@ -165,7 +165,7 @@ def _logits(vectors, table, bias):
 
 def _draw(slices, sampler, logits, log_sums, first, block_noise):
     """(score [T] by which the slices' draws compete, drawn column [T]) of one slice."""
-    if sampler.temperature != 1.0 or sampler.disallow is not None:
+    if not sampler.takes_logits_as_they_are:
         logits = logits / sampler.temperature
         if sampler.disallow is not None:
             column, inside = slices.column(sampler.disallow, first)

@@ -11,6 +11,8 @@ from electra_tf import files, objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
+from electra_tf.objectives import generators
+from electra_tf.runs.ready_generator import ReadyGenerator
 from electra_tf.saved import model_directory
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.text import tokenization
@@ -20,6 +22,8 @@ from electra_tf.train.optimizers import build_optimizer
 from electra_tf.train.state import TrainState
 
 _COMPARED = "config.data.tokenizer_fingerprint"  # by PretrainingTask; older runs lack it
+_STARTS = ("config.init_from", "config.objective.generator_from")
+_NETWORKS = ("config.model.", "config.generator.", "config.objective.name")
 _OWN = ("checkpoints", "metrics.jsonl", "tensorboard")
 
 
@@ -61,8 +65,10 @@ def pretrain(config: Config, workdir: str) -> int:
 
 def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
     former, start = _former(workdir), None
+    ready = config.objective.generator_from
+    generator = ReadyGenerator(ready) if ready else None
     if config.init_from:
-        start = Start(config.init_from, config.init_schedule == "continue")
+        start = Start(config.init_from, config.init_schedule == "continue", not ready)
         if former is None:
             start.prepare(config)
         else:
@@ -73,9 +79,23 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
     task = PretrainingTask(config, model or None)
     if former is not None:
         _compare(former, config, workdir)
-    elif start is not None:
-        start.check(config)
-    trainer = Trainer(task, config.train, task.objective.optimizers(), workdir, runtime, start)
+    starts = [each for each in (start, generator) if each is not None]
+    if former is None:
+        for each in starts:
+            each.check(config)
+
+    def initialize(state):
+        for each in starts:
+            each(state)
+
+    trainer = Trainer(
+        task,
+        config.train,
+        task.objective.optimizers(),
+        workdir,
+        runtime,
+        initialize if starts else None,
+    )
     if runtime.is_chief:  # writes only now that all has been checked
         _write_description(task, config, workdir)
     return trainer.run()
@@ -96,10 +116,12 @@ class Start:
     Args:
         directory: a model directory, or the workdir of a run.
         keep_step: whether steps go on counting from the model's.
+        with_generator: whether its generator is taken, too.
     """
 
-    def __init__(self, directory: str, keep_step: bool):
+    def __init__(self, directory: str, keep_step: bool, with_generator: bool = True):
         self._directory, self._keep_step = directory, keep_step
+        self._with_generator = with_generator
 
     @functools.cached_property
     def _source(self):
@@ -115,9 +137,8 @@ class Start:
                 f"{source.objective.name}, or another one that trains the same networks. "
                 f"Received: {config.objective.name}"
             )
-        whole = objectives.build_objective(source).variable_shapes()
-        lacks_generator = any(path.startswith("generator") for path in whole.keys() - saved.shapes)
-        config.take_networks(source, generator=not lacks_generator)
+        has_generator = any(path.startswith(generators.WEIGHTS) for path in saved.shapes)
+        config.take_networks(source, generator=self._with_generator and has_generator)
 
     def check(self, config: Config) -> None:
         """Raises UserError if no step is left."""
@@ -131,10 +152,13 @@ class Start:
     def __call__(self, state: TrainState) -> None:
         """Fills weights, and the step if it goes on counting."""
         saved = self._source[1]
-        saved.assign(
-            {path: weight for path, weight in state.weights.items() if path in saved.shapes}
-        )
-        fresh = {path.split("/")[0] for path in state.weights if path not in saved.shapes}
+        weights = {
+            path: weight
+            for path, weight in state.weights.items()
+            if self._with_generator or not path.startswith(generators.WEIGHTS)
+        }
+        saved.assign({path: weight for path, weight in weights.items() if path in saved.shapes})
+        fresh = {path.split("/")[0] for path in weights if path not in saved.shapes}
         if fresh:
             logging.warning(
                 "%s lacks these networks, which start from fresh weights: %s",
@@ -167,14 +191,14 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
         now = after[name]
         if now == value or name == _COMPARED:
             continue
-        if name == "config.init_from" and _is_same(value, now):
+        if name in _STARTS and _is_same(value, now):
             continue
-        if name in ("config.init_from", "config.init_schedule"):
+        if name in (*_STARTS, "config.init_schedule"):
             raise UserError(
                 f"A run must keep what it started from: {name} was {value!r} in {workdir}. "
                 f"Received: {now!r}. Take another --workdir."
             )
-        if name.startswith(("config.model.", "config.generator.", "config.objective.name")):
+        if name.startswith(_NETWORKS) or name == "config.objective.generator":
             raise UserError(
                 f"A run must keep its networks: {name} was {value!r} in "
                 f"{workdir}. Received: {now!r}. Take another --workdir."

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from electra_tf.models.attention import MANY_SCORES
 from electra_tf.objectives import Objective, flops
 from electra_tf.objectives.passes import Pass
-from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.phases import Phase, Timeline
 from electra_tf.objectives.sampling import block_size
 from electra_tf.objectives.vocabulary import SLICE
 from electra_tf.train.optimizers import build_network_optimizers
@@ -123,10 +123,12 @@ class MemoryModel:
         optimizers = build_network_optimizers(
             objective.optimizers(), config.train.num_steps, objective.num_layers()
         )
+        timeline = Timeline(objective.phases())
         self._weights = {path: math.prod(shape) for path, shape in shapes.items()}
         self._slots = sum(
             math.prod(slot.shape) * FLOAT32
             for path, shape in shapes.items()
+            if timeline.trains(path)
             for slot in optimizers.slots(path, shape).values()
         )
         self.numbers: dict[str, int] = {}

@@ -96,7 +96,7 @@ def step_loops(
     )
     with runtime.strategy.scope():
         model = objective.new_model(config.train.seed, runtime.precision)
-        state = TrainState(model, optimizers, runtime.precision)
+        state = TrainState(model, optimizers, runtime.precision, objective.phases())
     variants = {"whole": TrainStep, _WITHOUT_UPDATE: _StepWithoutUpdate}
     if runtime.num_replicas > 1:
         variants[_WITHOUT_REDUCE] = _StepWithoutReduce

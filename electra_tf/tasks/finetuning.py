@@ -55,6 +55,9 @@ class FinetuningObjective:
         """One: the whole run."""
         return (Phase(),)
 
+    def factors(self, step):
+        return self.terms
+
     def prepare(self, batch, draws):
         return batch
 

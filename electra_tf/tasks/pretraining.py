@@ -8,6 +8,7 @@ from electra_tf import config as configuration
 from electra_tf.config import Config
 from electra_tf.data import dataset
 from electra_tf.data.description import read_description
+from electra_tf.data.token_counts import count_tokens
 from electra_tf.errors import UserError
 from electra_tf.objectives import build_objective
 from electra_tf.text import tokenization
@@ -53,7 +54,11 @@ class PretrainingTask:
                 f"config.model.max_positions must be at least the data's sequence length, "
                 f"{self.seq_length}. Received: {config.model.max_positions}"
             )
-        self.objective = build_objective(config, self.vocabulary)
+        self.objective = build_objective(
+            config,
+            self.vocabulary,
+            lambda: count_tokens(self.train_split, len(self.vocabulary)),
+        )
         self.flops_per_token = self.objective.training_flops_per_token(self.seq_length)
 
     def train_batches(self, start_step: int, rows: tuple[int, int], rows_per_batch: int):

@@ -69,7 +69,7 @@ class Trainer:
         )
         with runtime.strategy.scope():
             self.model = model = objective.new_model(settings.seed, runtime.precision)
-            self._state = TrainState(model, self._optimizers, runtime.precision)
+            self._state = TrainState(model, self._optimizers, runtime.precision, objective.phases())
         self._checkpoints = Checkpoints(
             os.path.join(workdir, "checkpoints"),
             self._state,

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.phases import Phase, Timeline
 from electra_tf.train.optimizers import NetworkOptimizers
 
 
@@ -12,13 +12,26 @@ class TrainState:
 
     Attributes:
         step: int64 scalar, updates completed.
-        weights: trained variables by path.
-        slots: optimizer accumulators by path and name.
+        weights: variables by path; those that no phase trains, too.
+        slots: optimizer accumulators by path and name, of what a phase trains.
         loss_scale, good_steps: dynamic loss scale of mixed_float16 and the steps since it last
             changed; 1 and 0 in other precisions.
+
+    Args:
+        model: its networks.
+        optimizers: declare the slots.
+        precision: of the runtime.
+        phases: of the run.
     """
 
-    def __init__(self, model: keras.Model, optimizers: NetworkOptimizers, precision: str):
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizers: NetworkOptimizers,
+        precision: str,
+        phases: tuple[Phase, ...] = (Phase(),),
+    ):
+        timeline = Timeline(phases)
         self.weights = {variable.path: variable.value for variable in model.trainable_variables}
         self.slots = {
             path: {
@@ -26,6 +39,7 @@ class TrainState:
                 for name, slot in optimizers.slots(path, tuple(weight.shape)).items()
             }
             for path, weight in self.weights.items()
+            if timeline.trains(path)
         }
         self.step = _scalar(0, tf.int64, "step")
         scale = 2.0**15 if precision == "mixed_float16" else 1.0

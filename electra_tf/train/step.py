@@ -57,11 +57,9 @@ class TrainStep:
         self._state, self._runtime, self._train = state, runtime, train
         timeline = Timeline(objective.phases())
         phase = timeline.at(first_step)[0]
-        self._factors = {
-            term: factor
-            for term, factor in objective.terms.items()
-            if phase.terms is None or term in phase.terms
-        }
+        self._terms = [
+            term for term in objective.terms if phase.terms is None or term in phase.terms
+        ]
         self._trained = {
             path: weight for path, weight in state.weights.items() if phase.is_trained(path)
         }
@@ -102,9 +100,8 @@ class TrainStep:
         loss_weights = self._sum(loss_weights, local)
         gradients, sums, counts = self._part(self._gradients)(batch, loss_weights, step, local)
         gradients, sums, counts = self._sum((gradients, sums, counts), local)
-        loss = tf.add_n(
-            [factor * sums[term] / loss_weights[term] for term, factor in self._factors.items()]
-        )
+        factors = self._objective.factors(step)
+        loss = tf.add_n([factors[term] * sums[term] / loss_weights[term] for term in self._terms])
         ok, norm = self._part(self._update)(gradients, loss, step, local)
         return counts, {"ok": ok, "gradient_norm": norm}
 
@@ -121,6 +118,7 @@ class TrainStep:
         micro_rows = self._rows // self._train.accumulation_steps
         variables = [local(weight) for weight in self._trained.values()]
         scale = local(self._state.loss_scale)
+        factors = self._objective.factors(step)
 
         def micro_batch(index):
             first = index * micro_rows
@@ -135,10 +133,7 @@ class TrainStep:
                     tape.watch(variables)
                     sums, counts = self._objective.loss_sums(self._model, rows, draws, dropout)
                     loss = tf.add_n(
-                        [
-                            factor / loss_weights[term] * sums[term]
-                            for term, factor in self._factors.items()
-                        ]
+                        [factors[term] / loss_weights[term] * sums[term] for term in self._terms]
                     )
                     loss *= scale
                 gradients = tape.gradient(loss, variables)

@@ -27,6 +27,10 @@ class TrainedObjective(Protocol):
         """Factor of every loss term, by name."""
         ...
 
+    def factors(self, step: Any) -> Mapping[str, Any]:
+        """Those at a step, an int32 scalar: numbers, or float32 scalars that change."""
+        ...
+
     @property
     def headline(self) -> Sequence[Metric]:
         """Metrics that are shown beside the loss while training, in this order."""
