@@ -27,6 +27,7 @@ from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase, Timeline
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
+LIKELIHOOD = "log-likelihood"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Metric:
     Attributes:
         name: a key of `Objective.metrics`.
         title: what tables and pictures call it.
-        kind: LOSS, where less is better; ACCURACY or AUC, where more is.
+        kind: LOSS, where less is better; ACCURACY, AUC or LIKELIHOOD, where more is.
     """
 
     name: str

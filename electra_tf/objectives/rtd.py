@@ -137,11 +137,7 @@ class ReplacedTokenDetection(Objective):
             "masked_lm_loss": ratio(counts, "masked_lm/loss", "masked_lm/total"),
             "masked_lm_accuracy": ratio(counts, "masked_lm/correct", "masked_lm/total"),
             "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
-            "disc_loss": ratio(counts, "disc/loss", "disc/total"),
-            "disc_accuracy": ratio(counts, "disc/correct", "disc/total"),
-            "disc_precision": ratio(counts, "disc/true_positive", "disc/predicted"),
-            "disc_recall": ratio(counts, "disc/true_positive", "disc/positive"),
-            "disc_auc": counting.area_under_curve(counts["disc/histogram"]),
+            **counting.detection_metrics(counts),
         }
         metrics["loss"] = (
             self.terms["masked_lm"] * metrics["masked_lm_loss"]
@@ -167,19 +163,14 @@ class ReplacedTokenDetection(Objective):
     def _generate(self, model, batch, draws, dropout):
         """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""
         objective = self.config.objective
-        vocab_size = self.config.model.vocab_size
-        block = sampling.block_size(vocab_size)
         ids, weights = batch[features.MASKED_IDS], batch[features.MASKED_WEIGHTS]
         shape = ids.shape
         ids, weights = ops.reshape(ids, (-1,)), ops.reshape(weights, (-1,))
         hidden = model.generator(
             {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
         )
-        block_noise = draws.gumbel("blocks", shape[0], (shape[1], -(-vocab_size // block)))
-        token_noise = draws.gumbel("tokens", shape[0], (shape[1], block))
         sampler = sampling.Sampler(
-            ops.reshape(block_noise, (ids.shape[0], -1)),
-            ops.reshape(token_noise, (ids.shape[0], block)),
+            *sampling.noise(draws, shape, self.config.model.vocab_size),
             objective.temperature,
             ids if objective.disallow_correct else None,
         )

@@ -61,7 +61,9 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("outputs of the normalisations", 2, "H"),
     _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
-_BACKWARD = (_Kept("gradient within the last layer", 1, "F"),)  # for each token, one layer at a time
+_BACKWARD = (
+    _Kept("gradient within the last layer", 1, "F"),
+)  # for each token, one layer at a time
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
 _PREDICTION = (  # models/heads.py, for each predicted position
     _Kept("hidden states", 1, "H"),
@@ -204,7 +206,7 @@ class MemoryModel:
         encoder += model.num_layers * self._bytes(layer, each, mixed)
         if model.embedding_size != model.hidden_size:
             encoder += self._bytes(_PROJECTION, each, mixed)
-        return rows * (length * encoder + head)
+        return rows * (length * each.towers * encoder + head)
 
     def _bytes(self, table, each: Pass, mixed):
         """Bytes of a table's tensors for one token of a pass."""
@@ -237,4 +239,5 @@ class MemoryModel:
         if each.predicted is None:
             return 0.0
         block = block_size(each.model.vocab_size)
-        return FLOAT32 * 2 * 2 * block * batch_size * each.predicted(self._length)
+        positions = (each.sampled or each.predicted)(self._length)
+        return FLOAT32 * 2 * 2 * block * batch_size * positions
