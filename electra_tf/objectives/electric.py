@@ -44,7 +44,10 @@ class NoiseContrastive(Objective):
     description = "Electric: energies by noise-contrastive estimation"
     model_class = Electric
     encoder = "discriminator"
-    served = (Served("encode", "discriminator"),)
+    served = (
+        Served("score", "discriminator", "discriminator_head"),
+        Served("encode", "discriminator"),
+    )
     headline = (
         Metric("cloze_loss", "generator loss, all tokens"),
         Metric("masked_lm_accuracy", "masked tokens guessed right", ACCURACY),
