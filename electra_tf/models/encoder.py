@@ -17,11 +17,20 @@ class Encoder(keras.layers.Layer):
     Args:
         config: dimensions of this network.
         embeddings: the embedding block; projected to `hidden_size` when its size differs.
+        direction: of `layout`, for a network that reads in one; None: it sees both sides.
     """
 
-    def __init__(self, config: ModelConfig, embeddings: Embeddings, *, name: str, dtype=None):
+    def __init__(
+        self,
+        config: ModelConfig,
+        embeddings: Embeddings,
+        *,
+        name: str,
+        direction: str | None = None,
+        dtype=None,
+    ):
         super().__init__(name=name, dtype=dtype)
-        self.config, self.embeddings = config, embeddings
+        self.config, self.embeddings, self._direction = config, embeddings, direction
         size, hidden = embeddings.size, config.hidden_size
         self.embeddings_project = None
         if size != hidden:
@@ -48,12 +57,13 @@ class Encoder(keras.layers.Layer):
                 `document_ids` too, tokens see their own document only and positions count from
                 its first token.
             dropout: Dropout, or None for no dropout.
-            layout: of the batch's tokens; None: `PaddedRows`.
+            layout: of the batch's tokens, of a network that sees both sides; None: `PaddedRows`.
 
         Returns:
             Tensor [B, L, H] in the compute dtype.
         """
-        layout = PaddedRows(batch) if layout is None else layout
+        assert layout is None or self._direction is None, "a layout of its own has no direction"
+        layout = PaddedRows(batch, self._direction) if layout is None else layout
         ids = [layout.tokens(batch[name]) for name in (features.INPUT_IDS, features.SEGMENT_IDS)]
         hidden = self.embeddings(*ids, layout=layout, dropout=dropout)
         if self.embeddings_project is not None:

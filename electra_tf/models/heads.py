@@ -40,9 +40,18 @@ class MaskedLMHead(keras.layers.Layer):
         vectors, table, bias = self.factors(hidden, positions)
         return ops.cast(ops.matmul(vectors, ops.transpose(table)), "float32") + bias
 
-    def factors(self, hidden, positions):
-        """What the logits are made of: (vectors [B*M, E], table [V, E], bias float32 [V])."""
-        output = self.layer_norm(gelu(self.dense(at_positions(hidden, positions))))
+    def factors(self, hidden, positions=None):
+        """What the logits are made of: (vectors [T, E], table [V, E], bias float32 [V]).
+
+        Args:
+            hidden: [B, L, H] encoder output.
+            positions: int32 [B, M], T = B*M; None for all, T = B*L.
+        """
+        if positions is None:
+            hidden = ops.reshape(hidden, (-1, hidden.shape[-1]))
+        else:
+            hidden = at_positions(hidden, positions)
+        output = self.layer_norm(gelu(self.dense(hidden)))
         # The 8 bits of bfloat16 are too few for logits; the 11 of float16 (and TF32) are enough.
         dtype = "float32" if output.dtype == "bfloat16" else output.dtype
         # A tensor, not a variable: a custom gradient may only see what it is given.

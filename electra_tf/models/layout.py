@@ -6,6 +6,8 @@ from electra_tf import features
 from electra_tf.models import attention
 
 MASKED_SCORE = -10_000.0  # added to attention scores of tokens that must not be seen
+# Directions in which a network reads: each token sees itself and what was read before it.
+LEFT_TO_RIGHT, RIGHT_TO_LEFT = "left_to_right", "right_to_left"
 
 
 class PaddedRows:
@@ -21,11 +23,14 @@ class PaddedRows:
     Args:
         batch: dict with `input_ids` and `input_mask` int32 [B, L]; with `document_ids` too, tokens
             see their own document only and positions count from its first token.
+        direction: LEFT_TO_RIGHT or RIGHT_TO_LEFT; None: each token sees both sides.
     """
 
-    def __init__(self, batch: dict):
+    def __init__(self, batch: dict, direction: str | None = None):
         self._shape = ops.shape(batch[features.INPUT_IDS])
         self._score_bias, self.positions = _visibility(batch)
+        if direction is not None:
+            self._score_bias = ops.minimum(self._score_bias, _causal(self._shape[1], direction))
         self.row_positions = self.positions
 
     def tokens(self, rows):
@@ -73,3 +78,10 @@ def _visibility(batch):
     earlier = ops.tril(same, k=-1)  # earlier tokens of the same document
     position_ids = ops.cast(ops.sum(earlier, axis=-1), "int32")
     return (1.0 - same[:, None]) * MASKED_SCORE, position_ids
+
+
+def _causal(length, direction):
+    """Score bias float32 [L, L] of a direction."""
+    seen = ops.ones((length, length), "float32")
+    seen = ops.tril(seen) if direction == LEFT_TO_RIGHT else ops.triu(seen)
+    return (1.0 - seen) * MASKED_SCORE

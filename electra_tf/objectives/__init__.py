@@ -8,6 +8,7 @@ from electra_tf.config import Config
 from electra_tf.config.checks import one_of
 from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
+from electra_tf.objectives.electric import NoiseContrastive
 from electra_tf.objectives.mlm import MaskedLanguageModel
 from electra_tf.objectives.objective import Objective, SpecialTokens
 from electra_tf.objectives.rtd import ReplacedTokenDetection
@@ -17,6 +18,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "electra": ReplacedTokenDetection,
     "mlm": MaskedLanguageModel,
     "two_stage": TwoStage,
+    "electric": NoiseContrastive,
 }
 
 

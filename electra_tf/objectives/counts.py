@@ -51,6 +51,17 @@ def detection_counts(prefix: str, logits, labels, losses, weights):
     }
 
 
+def detection_metrics(counts, prefix: str = "disc") -> dict[str, float]:
+    """The metrics of summed `detection_counts`, by the names of the original's evaluation."""
+    return {
+        f"{prefix}_loss": ratio(counts, f"{prefix}/loss", f"{prefix}/total"),
+        f"{prefix}_accuracy": ratio(counts, f"{prefix}/correct", f"{prefix}/total"),
+        f"{prefix}_precision": ratio(counts, f"{prefix}/true_positive", f"{prefix}/predicted"),
+        f"{prefix}_recall": ratio(counts, f"{prefix}/true_positive", f"{prefix}/positive"),
+        f"{prefix}_auc": area_under_curve(counts[f"{prefix}/histogram"]),
+    }
+
+
 def histogram_of(bins, weights, num_bins: int):
     """Sums of weights by bin, as the product of the bins' two digits.
 

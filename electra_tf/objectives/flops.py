@@ -30,8 +30,16 @@ def pass_multiply_adds(each: Pass, seq_length: int) -> float:
         head = model.hidden_size * (model.hidden_size + 1)
     else:
         share = each.predicted(seq_length) / seq_length
-        head = share * model.embedding_size * (model.hidden_size + model.vocab_size)
-    return multiply_adds(model, seq_length) + head
+        states = each.towers * model.hidden_size
+        head = share * model.embedding_size * (states + model.vocab_size)
+    return each.towers * multiply_adds(model, seq_length) + head
+
+
+def sampling_multiply_adds(each: Pass, seq_length: int) -> float:
+    """Multiply-adds per token of the logits that are computed once more, to draw tokens."""
+    if each.sampled is None:
+        return 0.0
+    return each.sampled(seq_length) / seq_length * each.model.embedding_size * each.model.vocab_size
 
 
 def training(passes: Sequence[Pass], phase: Phase, seq_length: int) -> float:
@@ -39,5 +47,6 @@ def training(passes: Sequence[Pass], phase: Phase, seq_length: int) -> float:
     return sum(
         (TRAINING if phase.terms is None or each.term in phase.terms else FORWARD)
         * pass_multiply_adds(each, seq_length)
+        + FORWARD * sampling_multiply_adds(each, seq_length)
         for each in passes
     )

@@ -88,17 +88,12 @@ class TrainedGenerator:
             draws: of these rows.
             dropout: None for none.
         """
-        vocab_size = self._config.model.vocab_size
-        block = sampling.block_size(vocab_size)
         ids = batch[features.MASKED_IDS]
         shape = ids.shape
         ids = ops.reshape(ids, (-1,))
         factors = self._factors(model, batch, special, dropout)
-        block_noise = draws.gumbel("blocks", shape[0], (shape[1], -(-vocab_size // block)))
-        token_noise = draws.gumbel("tokens", shape[0], (shape[1], block))
         sampler = sampling.Sampler(
-            ops.reshape(block_noise, (ids.shape[0], -1)),
-            ops.reshape(token_noise, (ids.shape[0], block)),
+            *sampling.noise(draws, shape, self._config.model.vocab_size),
             self.temperature(draws),
             ids if self._config.objective.disallow_correct else None,
         )

@@ -76,9 +76,7 @@ def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int
     rows, length = input_ids.shape
     most = None if slots is None else ops.floor((mask_fraction + 0.005) * length)
     slots = max_masked(length, mask_fraction) if slots is None else slots
-    candidate = input_mask > 0
-    for special in special_ids:
-        candidate = ops.logical_and(candidate, input_ids != special)
+    candidate = candidates(batch, special_ids)
     noise = ops.where(candidate, draws.uniform("positions", rows, (length,)), -1.0)
     chosen, positions = ops.top_k(noise, slots)
     num_tokens = ops.cast(ops.sum(input_mask, axis=-1, keepdims=True), "float32")
@@ -94,6 +92,14 @@ def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int
         features.MASKED_IDS: ids,
         features.MASKED_WEIGHTS: ops.cast(used, "float32"),
     }
+
+
+def candidates(batch, special_ids):
+    """Which tokens of int32 [B, L] may be masked: all but padding and some special ones; bool."""
+    candidate = batch[features.INPUT_MASK] > 0
+    for special in special_ids:
+        candidate = ops.logical_and(candidate, batch[features.INPUT_IDS] != special)
+    return candidate
 
 
 def show_masks(batch, mask_id: int, mask_token_fraction: float, draws: Draws):
@@ -128,3 +134,10 @@ def replace_masked(batch, ids):
         ops.reshape(input_ids, (-1,)), ops.reshape(flat, (-1, 1)), ops.reshape(values, (-1,))
     )
     return ops.reshape(updated, (rows, length))
+
+
+def masked_places(batch):
+    """1 at the masked positions and 0 elsewhere, float32 [B, L]."""
+    nothing = {**batch, features.INPUT_IDS: ops.zeros_like(batch[features.INPUT_IDS])}
+    ones = ops.ones_like(batch[features.MASKED_IDS])
+    return ops.cast(replace_masked(nothing, ones), "float32")

@@ -28,6 +28,7 @@ from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase, Timeline
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
+LIKELIHOOD = "log-likelihood"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Metric:
     Attributes:
         name: a key of `Objective.metrics`.
         title: what tables and pictures call it.
-        kind: LOSS, where less is better; ACCURACY or AUC, where more is.
+        kind: LOSS, where less is better; ACCURACY, AUC or LIKELIHOOD, where more is.
     """
 
     name: str
@@ -126,6 +127,8 @@ class Objective(abc.ABC):
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
         needs_counts: whether it needs `SpecialTokens.counts`.
+        trains_generator: whether `config.generator_optimizer` has weights to train, whose paths
+            begin with "generator".
 
     Args:
         config: the experiment; `model.vocab_size` is set where a model is made.
@@ -142,6 +145,7 @@ class Objective(abc.ABC):
     random_replacements: tuple[str, ...] = ()
     generators: tuple[str, ...] = ("trained",)
     needs_counts: bool = False
+    trains_generator: bool = False
 
     def __init__(self, config: Config, special: SpecialTokens | None = None):
         self.config, self._special = config, special
@@ -246,12 +250,10 @@ class Objective(abc.ABC):
 
         Those with equal settings are one, which clips by the norm of all that it updates.
         """
-        return {"": self.config.optimizer}
-
-    @property
-    def trains_generator(self) -> bool:
-        """Whether there is a generator that `config.generator_optimizer` can be for."""
-        return False
+        common = self.config.optimizer
+        if not self.trains_generator:
+            return {"": common}
+        return {"": common, "generator": self.config.generator_optimizer.over(common)}
 
     def phases(self) -> tuple[Phase, ...]:
         """Phases of the run, one after the other; the last one lasts to its end."""

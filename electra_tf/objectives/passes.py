@@ -15,8 +15,13 @@ class Pass:
         model: sizes of the network.
         predicted: number of positions of a row whose token is predicted, from the row's length;
             None where every token is judged instead, by one logit.
+        towers: encoders of these sizes side by side, whose states the head reads together.
+        sampled: number of positions of a row at which a token is drawn, where those are fewer and
+            their logits are computed once more, without a gradient; None: the predicted ones.
     """
 
     term: str
     model: ModelConfig
     predicted: Callable[[int], int] | None = None
+    towers: int = 1
+    sampled: Callable[[int], int] | None = None

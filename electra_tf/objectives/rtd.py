@@ -23,6 +23,7 @@ class ReplacedTokenDetection(Objective):
     divided by the weights of the global batch, not averaged over replicas.
 
     Attributes:
+        main_term: name of the loss term of what reads the generator's samples.
         detector_weights: beginnings of the paths of what is trained without the generator.
     """
 
@@ -46,6 +47,7 @@ class ReplacedTokenDetection(Objective):
     main_metric = _AUC
     random_replacements = ("corpus", "uniform")
     generators = tuple(generators.GENERATORS)
+    main_term = "disc"
     detector_weights = ("embeddings/", "discriminator/", "discriminator_head/")
 
     def __init__(self, config, special=None):
@@ -53,9 +55,10 @@ class ReplacedTokenDetection(Objective):
         objective = config.objective
         self._generator = generators.of(config)
         self.needs_counts = self._generator.needs_counts
+        self.trains_generator = self._generator.is_trained
         self._weights = breakpoints.read(objective.discriminator_weight_by_step)
         last = self._weights[-1][1] if self._weights else objective.discriminator_weight
-        self.terms = {"masked_lm": objective.generator_weight, "disc": last}
+        self.terms = {"masked_lm": objective.generator_weight, self.main_term: last}
 
     @classmethod
     def check(cls, config):
@@ -120,7 +123,7 @@ class ReplacedTokenDetection(Objective):
     def factors(self, step):
         if not self._weights:
             return self.terms
-        return {**self.terms, "disc": over_steps.value_at(self._weights, step)}
+        return {**self.terms, self.main_term: over_steps.value_at(self._weights, step)}
 
     def metrics(self, counts):
         ratio = counting.ratio
@@ -128,11 +131,7 @@ class ReplacedTokenDetection(Objective):
             "masked_lm_loss": ratio(counts, "masked_lm/loss", "masked_lm/total"),
             "masked_lm_accuracy": ratio(counts, "masked_lm/correct", "masked_lm/total"),
             "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
-            "disc_loss": ratio(counts, "disc/loss", "disc/total"),
-            "disc_accuracy": ratio(counts, "disc/correct", "disc/total"),
-            "disc_precision": ratio(counts, "disc/true_positive", "disc/predicted"),
-            "disc_recall": ratio(counts, "disc/true_positive", "disc/positive"),
-            "disc_auc": counting.area_under_curve(counts["disc/histogram"]),
+            **counting.detection_metrics(counts),
         }
         metrics["loss"] = (
             self.terms["masked_lm"] * metrics["masked_lm_loss"]
@@ -147,17 +146,6 @@ class ReplacedTokenDetection(Objective):
 
     def passes(self):
         return (*self._generator.passes(), Pass("disc", self.config.model))
-
-    @property
-    def trains_generator(self):
-        return self._generator.is_trained
-
-    def optimizers(self):
-        optimizers = super().optimizers()
-        if not self.trains_generator:
-            return optimizers
-        own = self.config.generator_optimizer.over(self.config.optimizer)
-        return optimizers | {"generator": own}
 
     def phases(self):
         if self._generator.is_trained:

@@ -13,6 +13,8 @@ from typing import Any
 
 from keras import ops
 
+from electra_tf.models.randomness import Draws
+
 IMPOSSIBLE = -1e9  # logit of a token that is never drawn
 
 
@@ -49,6 +51,21 @@ def largest_in_block(blocks, block, noise=None):
     inside = ops.take_along_axis(blocks, block[:, None, None], axis=1)[:, 0]
     inside = inside if noise is None else inside + noise
     return block * blocks.shape[-1] + ops.cast(ops.argmax(inside, axis=-1), "int32")
+
+
+def noise(draws: Draws, shape: tuple[int, int], vocab_size: int):
+    """Gumbel noise of a `Sampler` for int32 [B, M] tokens: of blocks, and of tokens in a block.
+
+    Returns:
+        (float32 [B*M, number of blocks], float32 [B*M, S]).
+    """
+    (rows, slots), block = shape, block_size(vocab_size)
+    block_noise = draws.gumbel("blocks", rows, (slots, -(-vocab_size // block)))
+    token_noise = draws.gumbel("tokens", rows, (slots, block))
+    return (
+        ops.reshape(block_noise, (rows * slots, -1)),
+        ops.reshape(token_noise, (rows * slots, block)),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,7 +104,7 @@ class LoadedPretrained:
         return getattr(self.network, name)
 
     def predict(self, texts: Sequence[str]) -> list:
-        """What the model is made for: `detect_replaced`, or `fill_mask` of a masked LM."""
+        """What the model is made for: `detect_replaced`, `fill_mask` of a masked LM, or `score`."""
         return getattr(self, self._serving().main_signature)(texts)
 
     def detect_replaced(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -121,7 +121,29 @@ class LoadedPretrained:
             UserError: the model has no discriminator with its head, or no vocabulary.
         """
         return [
-            _tokens_of(text, answer) for text, answer in self._answers("detect_replaced", texts)
+            _tokens_of(text, answer, replaced_probability="replaced_probability")
+            for text, answer in self._answers("detect_replaced", texts)
+        ]
+
+    def score(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """How plausible texts are: their pseudo-log-likelihoods, by an Electric.
+
+        Args:
+            texts: strings; the end of one that is longer than the model is not looked at.
+
+        Returns:
+            For each text `score`, the sum of its tokens', and `tokens`, in order: `token`; `start`
+            and `end`, where in the text the word stands that it came from; `score`.
+
+        Raises:
+            UserError: the model has no energies, or no vocabulary.
+        """
+        return [
+            {
+                "score": float(answer["score"]),
+                "tokens": _tokens_of(text, answer, score="token_scores"),
+            }
+            for text, answer in self._answers("score", texts)
         ]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[dict[str, float]]]:
@@ -266,8 +288,14 @@ def _require_list(inputs: Sequence) -> None:
         raise UserError(f"inputs must be a list, one entry each. Received: {inputs!r:.60}")
 
 
-def _tokens_of(text: str, answer: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The tokens of a text without [CLS] and [SEP], with offsets in characters."""
+def _tokens_of(text: str, answer: dict[str, np.ndarray], **numbers: str) -> list[dict[str, Any]]:
+    """The tokens of a text without [CLS] and [SEP], with offsets in characters.
+
+    Args:
+        text: what was asked about.
+        answer: its row of the outputs.
+        **numbers: names of outputs, by what they are called for a token.
+    """
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)  # in UTF-8
     sizes[(points >= 0xD800) & (points < 0xE000)] = 0  # halves of pairs have none
@@ -278,12 +306,12 @@ def _tokens_of(text: str, answer: dict[str, np.ndarray]) -> list[dict[str, Any]]
             "token": token.decode(),
             "start": int(start),
             "end": int(end),
-            "replaced_probability": float(probability),
+            **{name: float(value) for name, value in zip(numbers, values)},
         }
-        for token, start, end, probability in zip(
+        for token, start, end, *values in zip(
             answer["tokens"][shown],
             np.searchsorted(begins, answer["start_offset"][shown], side="right") - 1,
             np.searchsorted(begins, answer["end_offset"][shown], side="left"),
-            answer["replaced_probability"][shown],
+            *(answer[output][shown] for output in numbers.values()),
         )
     ]

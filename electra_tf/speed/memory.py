@@ -206,7 +206,7 @@ class MemoryModel:
         encoder += model.num_layers * self._bytes(layer, each, mixed)
         if model.embedding_size != model.hidden_size:
             encoder += self._bytes(_PROJECTION, each, mixed)
-        return rows * (length * encoder + head)
+        return rows * (length * each.towers * encoder + head)
 
     def _bytes(self, table, each: Pass, mixed):
         """Bytes of a table's tensors for one token of a pass."""
@@ -239,4 +239,5 @@ class MemoryModel:
         if each.predicted is None:
             return 0.0
         block = block_size(each.model.vocab_size)
-        return FLOAT32 * 2 * 2 * block * batch_size * each.predicted(self._length)
+        positions = (each.sampled or each.predicted)(self._length)
+        return FLOAT32 * 2 * 2 * block * batch_size * positions

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import electra_tf
 from electra_tf import Tokenizer
 from electra_tf.config import Config
 from electra_tf.objectives import OBJECTIVES, build_objective
@@ -139,6 +140,30 @@ def test_signatures_are_those_of_the_parts(both):
         else set()
     )
     assert set(servable.signatures()) == {"serving_default", "encode", "fill_mask"} | detecting
+
+
+def test_scores_are_negative_energies(tmp_path, tiny_vocab_file):
+    model, path = write(tmp_path / "electric", tiny_vocab_file, "electric")
+    servable, tokenizer = load_pretrained(path), Tokenizer(tiny_vocab_file)
+    assert list(servable.signatures()) == ["serving_default", "score", "encode"]
+    needed = [each for each in model.trainable_variables if not each.path.startswith("generator")]
+    assert len(servable.weights) == len(needed)
+    served = {name: value.numpy() for name, value in servable.score(tf.constant(TEXTS)).items()}
+    for index, ids in enumerate(tokenizer.tokenize(TEXTS)):
+        batch = row_of(ids, tokenizer.vocabulary)
+        expected = -np.asarray(model(batch))[0, 1:-1]
+        length = expected.size + 2
+        assert served["token_ids"][index, :length].tolist() == batch["input_ids"][0].tolist()
+        np.testing.assert_allclose(
+            served["token_scores"][index, 1 : length - 1], expected, rtol=1e-5, atol=1e-5
+        )
+        assert not served["token_scores"][index, [0, *range(length - 1, LENGTH)]].any()
+        assert served["score"][index] == pytest.approx(expected.sum(), rel=1e-5, abs=1e-5)
+    assert servable.score(tf.constant([], tf.string))["score"].shape == (0,)
+    [first, empty] = electra_tf.load(path).predict([TEXTS[2], ""])
+    assert first["score"] == pytest.approx(served["score"][2], abs=1e-5)
+    assert sum(token["score"] for token in first["tokens"]) == pytest.approx(first["score"])
+    assert empty == {"score": 0.0, "tokens": []}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values())

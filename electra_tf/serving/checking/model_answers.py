@@ -143,6 +143,19 @@ def _compare_detection(model, served, session, name, longest, differences) -> No
         )
 
 
+def _compare_scores(model, served, session, name, longest, differences) -> None:
+    encoder, head = served.layers(model)
+    answers = _ask(session, name, {"text": _TEXTS})
+    for row, batch in _rows(model, longest):
+        scores = -np.asarray(head(encoder(batch)))[0]
+        scores[[0, -1]] = 0.0  # [CLS] and [SEP]
+        what = f"of {_VALID[row][:40]!r}"
+        differences.add(
+            f"{name}, token_scores {what}", answers["token_scores"][row, : scores.size], scores
+        )
+        differences.add(f"{name}, score {what}", answers["score"][row], scores.sum())
+
+
 def _compare_logits(model, served, session, name, longest, differences) -> None:
     encoder, head = served.layers(model)
     for row, batch in _rows(model, longest):
@@ -190,6 +203,7 @@ _PRETRAINED: dict[str, Callable] = {
     "detect_replaced_ids": _compare_logits,
     "encode": _compare_hidden,
     "fill_mask": _compare_filling,
+    "score": _compare_scores,
 }
 
 

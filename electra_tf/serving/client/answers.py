@@ -83,6 +83,12 @@ def _filled(answer: dict, colour: bool) -> str:
     return "\n".join(lines) or "(no [MASK])"
 
 
+def _token_scores(answer: dict, colour: bool) -> str:
+    pairs = zip(answer["tokens"], answer["token_scores"], answer["end_offset"])
+    tokens = ", ".join(f"{token} {score:.3f}" for token, score, end in pairs if end)
+    return f"{_strong(format(answer['score'], '.4f'), colour)}  ({tokens or 'no tokens'})"
+
+
 def _score(answer: dict, colour: bool) -> str:
     if len(answer) > 1:  # then it is the least of what there is to show
         return json.dumps(answer, ensure_ascii=False)
@@ -107,5 +113,6 @@ RENDERERS: dict[tuple[str, ...], Callable[[dict, bool], str]] = {
     ("chosen", "labels", "probabilities"): _labels,
     ("answer", "score"): _answer,
     ("positions", "tokens", "probabilities", "mask"): _filled,
+    ("score", "token_scores", "tokens", "end_offset"): _token_scores,
     ("score",): _score,
 }

@@ -2,43 +2,25 @@
 
 import tensorflow as tf
 
-from electra_tf.models.layers import for_inference
 from electra_tf.serving.graph.input_checks import fitting
-from electra_tf.serving.graph.long_texts import shorten
 from electra_tf.serving.graph.pretrained_network import IDS, TEXT, PretrainedNetwork
-from electra_tf.text.framing import batch_of, place
+from electra_tf.serving.graph.tokens import token_reader
 
 
 def detect_replaced(network: PretrainedNetwork) -> tf.types.experimental.PolymorphicFunction:
     """The signature `detect_replaced`: `text` string [B] to a probability for each token.
 
-    `tokens` string [B, L], `token_ids` int32 [B, L], `replaced_probability` float32 [B, L],
-    `start_offset` and `end_offset` int32 [B, L], `mask` int32 [B, L].
-
-    Offsets are bytes of the text without its invalid UTF-8 and delimit the word, by white
-    space and punctuation, that a token came from; 0 and 0 for [CLS], [SEP] and padding. The
-    probability is 0 in padding.
+    `replaced_probability` float32 [B, L], 0 in padding, and what `token_reader` says of the
+    tokens.
     """
-    tokenizer, longest = network.tokenizer, network.max_seq_length
-    tokens = tf.constant(tokenizer.vocabulary.tokens)
+    read = token_reader(network)
 
     def detect_replaced(text):
-        [text] = fitting(rank=1, text=text)
-        text = shorten(text, tokenizer.ids, longest)
-        ids, starts, ends = tokenizer.ids_with_offsets(text)
-        rows = place([ids], longest)
-        batch = batch_of(rows, [ids], tokenizer.vocabulary)
-        ids, mask = batch["input_ids"], batch["input_mask"]
-        starts, ends = (rows.fill(part.values, [0, 0, 0]) for part in (starts, ends))
-        probability = tf.sigmoid(_logits(network, **batch)) * tf.cast(mask, tf.float32)
-        return {
-            "tokens": tf.gather(tokens, ids),
-            "token_ids": ids,
-            "replaced_probability": probability,
-            "start_offset": starts,
-            "end_offset": ends,
-            "mask": mask,
-        }
+        batch, tokens = read(text)
+        probability = tf.sigmoid(network.token_logits(**batch)) * tf.cast(
+            tokens["mask"], tf.float32
+        )
+        return {**tokens, "replaced_probability": probability}
 
     return tf.function(detect_replaced, autograph=False, input_signature=TEXT)
 
@@ -58,11 +40,6 @@ def detect_replaced_ids(network: PretrainedNetwork) -> tf.types.experimental.Pol
             input_mask=input_mask,
             segment_ids=segment_ids,
         )
-        return {"logits": _logits(network, ids, mask, segments)}
+        return {"logits": network.token_logits(ids, mask, segments)}
 
     return tf.function(detect_replaced_ids, autograph=False, input_signature=IDS)
-
-
-def _logits(network, input_ids, input_mask, segment_ids):
-    with for_inference():
-        return network.head(network.hidden(input_ids, input_mask, segment_ids))

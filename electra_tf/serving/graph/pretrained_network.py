@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from electra_tf.models.encoder import Encoder
+from electra_tf.models.layers import for_inference
 from electra_tf.serving.graph.inference import hidden_states
 from electra_tf.text.tokenizer import Tokenizer
 
@@ -43,3 +44,11 @@ class PretrainedNetwork:
             self.encoder,
             {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids},
         )
+
+    def token_logits(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor
+    ) -> tf.Tensor:
+        """Logits float32 [B, L] of int32 [B, L], by a head that gives each token one."""
+        assert self.head is not None, "the objective names one"
+        with for_inference():
+            return self.head(self.hidden(input_ids, input_mask, segment_ids))

@@ -9,6 +9,7 @@ from electra_tf.serving.graph.detector import detect_replaced, detect_replaced_i
 from electra_tf.serving.graph.encode import encode
 from electra_tf.serving.graph.fill_mask import fill_mask
 from electra_tf.serving.graph.pretrained_network import PretrainedNetwork
+from electra_tf.serving.graph.score import score
 from electra_tf.text.vocabulary import MASK
 
 
@@ -37,4 +38,5 @@ SIGNATURES = {
         fill_mask, lambda _, texts: {"text": [f"{MASK} {text}" for text in texts]}
     ),
     "encode": Signature(encode),
+    "score": Signature(score),
 }
