@@ -1,4 +1,4 @@
-"""What sits on an encoder: token prediction and replaced-token detection."""
+"""What sits on an encoder: token prediction, replaced-token detection, copying."""
 
 import keras
 from keras import ops
@@ -40,9 +40,16 @@ class MaskedLMHead(keras.layers.Layer):
         vectors, table, bias = self.factors(hidden, positions)
         return ops.cast(ops.matmul(vectors, ops.transpose(table)), "float32") + bias
 
-    def factors(self, hidden, positions):
-        """What the logits are made of: (vectors [B*M, E], table [V, E], bias float32 [V])."""
-        output = self.layer_norm(gelu(self.dense(at_positions(hidden, positions))))
+    def factors(self, hidden, positions=None):
+        """What the logits are made of: (vectors [B*M, E], table [V, E], bias float32 [V]).
+
+        Without positions at all of them, [B*L, E].
+        """
+        if positions is None:
+            hidden = ops.reshape(hidden, (-1, hidden.shape[-1]))
+        else:
+            hidden = at_positions(hidden, positions)
+        output = self.layer_norm(gelu(self.dense(hidden)))
         # The 8 bits of bfloat16 are too few for logits; the 11 of float16 (and TF32) are enough.
         dtype = "float32" if output.dtype == "bfloat16" else output.dtype
         # A tensor, not a variable: a custom gradient may only see what it is given.
@@ -67,4 +74,22 @@ class ReplacedTokenHead(keras.layers.Layer):
         """Args: hidden [B, L, H]. Returns float32 [B, L]."""
         batch, length, width = ops.shape(hidden)
         logits = self.logit(gelu(self.dense(ops.reshape(hidden, (-1, width)))))
+        return ops.cast(ops.reshape(logits, (batch, length)), "float32")
+
+
+class CopyHead(keras.layers.Layer):
+    """One logit per token: positive where the token should stay as it is."""
+
+    def __init__(self, config: ModelConfig, *, name: str, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.logit = Dense(config.hidden_size, 1, name="logit", start=GLOROT_UNIFORM, dtype=dtype)
+
+    def build(self, *_):
+        self.logit.build()
+        self.built = True
+
+    def call(self, hidden):
+        """Args: hidden [B, L, H]. Returns float32 [B, L]."""
+        batch, length, width = ops.shape(hidden)
+        logits = self.logit(ops.reshape(hidden, (-1, width)))
         return ops.cast(ops.reshape(logits, (batch, length)), "float32")

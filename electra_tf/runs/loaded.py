@@ -104,7 +104,7 @@ class LoadedPretrained:
         return getattr(self.network, name)
 
     def predict(self, texts: Sequence[str]) -> list:
-        """What the model is made for: `detect_replaced`, or `fill_mask` of a masked LM."""
+        """What the model is made for: `detect_replaced`, `fill_mask` or `encode`."""
         return getattr(self, self._serving().main_signature)(texts)
 
     def detect_replaced(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -122,6 +122,20 @@ class LoadedPretrained:
         """
         return [
             _tokens_of(text, answer) for text, answer in self._answers("detect_replaced", texts)
+        ]
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Hidden states of the last layer, for each text float32 [L, H], [CLS] and [SEP] included.
+
+        Args:
+            texts: strings; the end of one that is longer than the model is not looked at.
+
+        Raises:
+            UserError: the model has no vocabulary.
+        """
+        return [
+            answer["sequence_output"][answer["mask"] > 0]
+            for _, answer in self._answers("encode", texts)
         ]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[dict[str, float]]]:
