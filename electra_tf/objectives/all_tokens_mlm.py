@@ -48,7 +48,7 @@ class AllTokensMLM(ReplaceMLM):
         return metrics
 
     def passes(self):
-        generator, _ = super().passes()
+        generator, _ = super().passes()  # of D, H multiply-adds a token are not counted
         return generator, Pass("main_lm", self.config.model, _every_position)
 
     def _predict(self, model, batch, replaced, hidden):
