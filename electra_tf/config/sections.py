@@ -87,6 +87,8 @@ class ObjectiveConfig(Fields):
     mask_fraction_by_step: str = ""
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
+    # of what reads the replacements; 50 is for its detection, 1 for predicting tokens (replace_mlm,
+    # all_tokens_mlm)
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
     discriminator_weight_by_step: str = ""  # in its place, as mask_fraction_by_step
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples

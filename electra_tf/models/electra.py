@@ -1,4 +1,4 @@
-"""The networks that objectives train: generator with discriminator, or one masked LM."""
+"""The networks that objectives train: a generator with what reads its samples, or one masked LM."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ import keras
 from electra_tf.config import Config
 from electra_tf.models.embeddings import Embeddings
 from electra_tf.models.encoder import Encoder
-from electra_tf.models.heads import MaskedLMHead, ReplacedTokenHead
+from electra_tf.models.heads import CopyHead, MaskedLMHead, ReplacedTokenHead
 from electra_tf.models.sharing import sharing_of
 
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
@@ -80,6 +80,48 @@ class MaskedLM(keras.Model):
     def call(self, batch, dropout=None):
         """Args: batch with `input_ids`, … int32 [B, L]. Returns [B, L, H]."""
         return self.encoder(batch, dropout=dropout)
+
+
+class Corrector(keras.Model):
+    """A generator, and an encoder that predicts tokens of the text with its samples in it.
+
+    Attributes:
+        generator, encoder: `Encoder`s; the same object with `sharing=all`.
+        generator_head, head: `MaskedLMHead`s.
+    """
+
+    def __init__(self, config: Config, *, dtype="float32"):
+        super().__init__(name="corrector", dtype=dtype)
+        sharing = sharing_of(config.model)
+        self.embeddings = sharing.embeddings(config.model, dtype)
+        self.encoder = Encoder(config.model, self.embeddings, name="encoder", dtype=dtype)
+        self.head = MaskedLMHead(config.model, self.embeddings, name="head", dtype=dtype)
+        self.generator = sharing.generator(config, self.encoder, dtype)
+        self.generator_head = MaskedLMHead(
+            self.generator.config, self.generator.embeddings, name="generator_head", dtype=dtype
+        )
+        _build(
+            self,
+            self.embeddings,
+            self.generator.embeddings,
+            self.generator,
+            self.encoder,
+            self.generator_head,
+            self.head,
+        )
+
+    def call(self, batch, dropout=None):
+        """Args: batch with `input_ids`, … int32 [B, L]. Returns [B, L, H] of the encoder."""
+        return self.encoder(batch, dropout=dropout)
+
+
+class CopyingCorrector(Corrector):
+    """A `Corrector` that may keep a token; `copy_head`, a `CopyHead`, tells where."""
+
+    def __init__(self, config: Config, *, dtype="float32"):
+        super().__init__(config, dtype=dtype)
+        self.copy_head = CopyHead(config.model, name="copy_head", dtype=dtype)
+        _build(self, self.copy_head)
 
 
 def parts_of(paths: Collection[str]) -> list[str]:

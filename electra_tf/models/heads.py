@@ -1,4 +1,4 @@
-"""What sits on an encoder: token prediction and replaced-token detection."""
+"""What sits on an encoder: token prediction, replaced-token detection, copying."""
 
 import keras
 from keras import ops
@@ -76,4 +76,22 @@ class ReplacedTokenHead(keras.layers.Layer):
         """Args: hidden [B, L, H]. Returns float32 [B, L]."""
         batch, length, width = ops.shape(hidden)
         logits = self.logit(gelu(self.dense(ops.reshape(hidden, (-1, width)))))
+        return ops.cast(ops.reshape(logits, (batch, length)), "float32")
+
+
+class CopyHead(keras.layers.Layer):
+    """One logit per token: positive where the token should stay as it is."""
+
+    def __init__(self, config: ModelConfig, *, name: str, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.logit = Dense(config.hidden_size, 1, name="logit", start=GLOROT_UNIFORM, dtype=dtype)
+
+    def build(self, *_):
+        self.logit.build()
+        self.built = True
+
+    def call(self, hidden):
+        """Args: hidden [B, L, H]. Returns float32 [B, L]."""
+        batch, length, width = ops.shape(hidden)
+        logits = self.logit(ops.reshape(hidden, (-1, width)))
         return ops.cast(ops.reshape(logits, (batch, length)), "float32")

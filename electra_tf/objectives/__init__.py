@@ -8,9 +8,12 @@ from electra_tf.config import Config
 from electra_tf.config.checks import one_of
 from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
+from electra_tf.objectives.all_tokens_mlm import AllTokensMLM
+from electra_tf.objectives.electra_15 import MaskedOutDetection
 from electra_tf.objectives.electric import NoiseContrastive
 from electra_tf.objectives.mlm import MaskedLanguageModel
 from electra_tf.objectives.objective import Objective, SpecialTokens
+from electra_tf.objectives.replace_mlm import ReplaceMLM
 from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.two_stage import TwoStage
 
@@ -18,6 +21,9 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "electra": ReplacedTokenDetection,
     "mlm": MaskedLanguageModel,
     "two_stage": TwoStage,
+    "electra_15": MaskedOutDetection,
+    "replace_mlm": ReplaceMLM,
+    "all_tokens_mlm": AllTokensMLM,
     "electric": NoiseContrastive,
 }
 
@@ -55,7 +61,7 @@ def validate(config: Config) -> Config:
         if not any(objective.terms[term] for term in terms):
             raise UserError(
                 "What is trained must have a loss: config.objective.generator_weight is the factor "
-                "of masked_lm, discriminator_weight that of disc. Received: 0 for "
+                "of masked_lm, discriminator_weight that of any other term. Received: 0 for "
                 f"{', '.join(terms)}"
             )
     return config

@@ -88,6 +88,14 @@ def ratio(counts, numerator: str, denominator: str) -> float:
     return float(counts[numerator]) / total if total else 0.0
 
 
+def token_metrics(prefix: str, counts) -> dict[str, float]:
+    """Mean loss and accuracy of a token prediction, from its `token_counts`."""
+    return {
+        f"{prefix}_loss": ratio(counts, f"{prefix}/loss", f"{prefix}/total"),
+        f"{prefix}_accuracy": ratio(counts, f"{prefix}/correct", f"{prefix}/total"),
+    }
+
+
 def area_under_curve(histogram) -> float:
     """Area under the ROC curve from `histogram` of detection_counts, float [2 * NUM_BINS].
 

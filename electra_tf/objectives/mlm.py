@@ -55,12 +55,8 @@ class MaskedLanguageModel(Objective):
         return {"masked_lm": ops.sum(losses * weights)}, counts
 
     def metrics(self, counts):
-        loss = counting.ratio(counts, "masked_lm/loss", "masked_lm/total")
-        return {
-            "masked_lm_loss": loss,
-            "masked_lm_accuracy": counting.ratio(counts, "masked_lm/correct", "masked_lm/total"),
-            "loss": self.terms["masked_lm"] * loss,
-        }
+        metrics = counting.token_metrics("masked_lm", counts)
+        return metrics | {"loss": self.terms["masked_lm"] * metrics["masked_lm_loss"]}
 
     def passes(self):
         predicted = masking.slots_of(self.config.objective)

@@ -128,8 +128,7 @@ class ReplacedTokenDetection(Objective):
     def metrics(self, counts):
         ratio = counting.ratio
         metrics = {
-            "masked_lm_loss": ratio(counts, "masked_lm/loss", "masked_lm/total"),
-            "masked_lm_accuracy": ratio(counts, "masked_lm/correct", "masked_lm/total"),
+            **counting.token_metrics("masked_lm", counts),
             "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
             **counting.detection_metrics(counts),
         }
@@ -166,4 +165,8 @@ class ReplacedTokenDetection(Objective):
         logits = model.discriminator_head(hidden)
         losses = binary_cross_entropy(logits, labels)
         counts = counting.detection_counts(prefix, logits, labels, losses, weights)
-        return ops.sum(losses * weights), counts
+        return self._detection_loss(batch, losses * weights), counts
+
+    def _detection_loss(self, batch, losses):
+        """Sum of what the discriminator is trained on, of its losses [B, L], 0 in padding."""
+        return ops.sum(losses)

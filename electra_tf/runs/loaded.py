@@ -58,13 +58,13 @@ def load(directory: str | os.PathLike) -> "LoadedPretrained | LoadedFinetuned":
 class LoadedPretrained:
     """A pre-trained model.
 
-    The networks are attributes, those of its `Electra` or `MaskedLM`: `discriminator`,
-    `discriminator_head`, `generator`, `generator_head` (None where there is none), or `encoder`
-    and `head`.
+    The networks are attributes, those of its `Electra`, `MaskedLM` or `Corrector`:
+    `discriminator`, `discriminator_head`, `generator`, `generator_head` (None where there is
+    none), or `encoder` and `head`.
 
     Attributes:
         directory: where it was loaded from.
-        network: the Keras model, an `Electra` or a `MaskedLM`.
+        network: the Keras model.
         config: its `Config`.
         tokenizer: None where the directory has no vocabulary.
 
@@ -93,8 +93,8 @@ class LoadedPretrained:
     def __call__(self, batch: dict, **settings):
         """What the network gives for a batch, such as `tokenizer.batch` makes.
 
-        Of an `Electra` logits float32 [B, L], positive where a token looks replaced; of a
-        `MaskedLM` hidden states [B, L, H].
+        Of an `Electra` logits float32 [B, L], positive where a token looks replaced; of other
+        networks hidden states [B, L, H].
         """
         return self.network(batch, **settings)
 
@@ -104,7 +104,7 @@ class LoadedPretrained:
         return getattr(self.network, name)
 
     def predict(self, texts: Sequence[str]) -> list:
-        """What the model is made for: `detect_replaced`, `fill_mask` of a masked LM, or `score`."""
+        """What the model is made for: `detect_replaced`, `fill_mask`, `score` or `encode`."""
         return getattr(self, self._serving().main_signature)(texts)
 
     def detect_replaced(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -144,6 +144,20 @@ class LoadedPretrained:
                 "tokens": _tokens_of(text, answer, score="token_scores"),
             }
             for text, answer in self._answers("score", texts)
+        ]
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Hidden states of the last layer, for each text float32 [L, H], [CLS] and [SEP] included.
+
+        Args:
+            texts: strings; the end of one that is longer than the model is not looked at.
+
+        Raises:
+            UserError: the model has no vocabulary.
+        """
+        return [
+            answer["sequence_output"][answer["mask"] > 0]
+            for _, answer in self._answers("encode", texts)
         ]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[dict[str, float]]]:

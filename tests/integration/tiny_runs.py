@@ -175,7 +175,7 @@ def together(data: str, *runs: tuple, exact_noise: bool = False) -> list[dict]:
 
     Returns:
         For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
-        line of training metrics has counted.
+        line of training metrics has counted, without a discriminator the masked ones.
     """
     fields = {
         "data.dir": data,
@@ -268,7 +268,7 @@ def _run_all(runs):
                 return loss_sums(model, batch, draws, dropout)
 
             def noted(counts):
-                seen["tokens"].append(float(counts["disc/total"]))
+                seen["tokens"].append(float(counts.get("disc/total", counts["masked_lm/total"])))
                 return metrics(counts)
 
             self.objective.loss_sums, self.objective.metrics = counted, noted

@@ -239,7 +239,9 @@ def test_electra_counts_only_real_tokens(disallow):
     assert float(tf.reduce_sum(summed["disc/histogram"])) == float(weights["disc"])
 
 
-@pytest.mark.parametrize("name", ["electra", "mlm", "electric"])
+@pytest.mark.parametrize(
+    "name", ["electra", "mlm", "electra_15", "replace_mlm", "all_tokens_mlm", "electric"]
+)
 def test_padding_rows_change_nothing(name):
     """A padded last batch counts every example once."""
     objective, batch = objective_of(tiny_config(name=name)), ragged_batch(rows=4)

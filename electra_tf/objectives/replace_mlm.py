@@ -1,0 +1,92 @@
+"""Replace MLM: a masked LM that reads a generator's samples instead of [MASK] (section 3.5)."""
+
+from keras import ops
+
+from electra_tf import features
+from electra_tf.models.electra import Corrector
+from electra_tf.objectives import counts as counting
+from electra_tf.objectives import masking
+from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
+from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.rtd import ReplacedTokenDetection
+from electra_tf.objectives.vocabulary import predict_tokens
+
+_LOSS = Metric("main_lm_loss", "encoder loss, masked-out")
+
+
+class ReplaceMLM(ReplacedTokenDetection):
+    """The encoder predicts the true tokens at the masked-out positions, by a full softmax.
+
+    Masks, generator and samples are those of replaced-token detection. The encoder reads the
+    samples in place of the masked-out tokens and never sees [MASK]; no gradient passes through
+    the samples. `config.objective.discriminator_weight` is the factor of its loss, `main_lm`.
+    The paper names no factor; 1 gives both losses the same weight.
+    """
+
+    description = "replace MLM"
+    model_class = Corrector
+    encoder = "encoder"
+    served = (
+        Served("encode", "encoder"),
+        Served("fill_mask", "generator", "generator_head", needs="its generator", optional=True),
+    )
+    headline = (
+        Metric("masked_lm_loss", "generator loss"),
+        Metric("masked_lm_accuracy", "masked tokens guessed right", ACCURACY),
+        _LOSS,
+        Metric("main_lm_accuracy", "the same, by the encoder", ACCURACY),
+    )
+    main_metric = _LOSS
+    random_replacements = ()
+    generators = ("trained",)
+    main_term = "main_lm"
+
+    def build_model(self, paths=None, dtype="float32"):
+        return Objective.build_model(self, paths, dtype)
+
+    def num_layers(self):
+        return {
+            "encoder": self.config.model.num_layers,
+            "generator": self.config.generator_model().num_layers,
+        }
+
+    def parts(self, paths):
+        return "encoder and generator"
+
+    def loss_weights(self, batch):
+        masked = ops.sum(batch[features.MASKED_WEIGHTS])
+        return {"masked_lm": masked, "main_lm": masked}
+
+    def loss_sums(self, model, batch, draws, dropout):
+        sampled, masked_sum, counts = self._generate(model, batch, draws, dropout)
+        replaced = masking.replace_masked(batch, sampled)
+        hidden = model.encoder({**batch, features.INPUT_IDS: replaced}, dropout=dropout)
+        main_sum, main_counts = self._predict(model, batch, replaced, hidden)
+        return {"masked_lm": masked_sum, "main_lm": main_sum}, {**counts, **main_counts}
+
+    def metrics(self, counts):
+        metrics = {
+            **counting.token_metrics("masked_lm", counts),
+            "sampled_masked_lm_accuracy": counting.ratio(
+                counts, "sampled/correct", "masked_lm/total"
+            ),
+            **counting.token_metrics("main_lm", counts),
+        }
+        metrics["loss"] = (
+            self.terms["masked_lm"] * metrics["masked_lm_loss"]
+            + self.terms["main_lm"] * metrics["main_lm_loss"]
+        )
+        return metrics
+
+    def passes(self):
+        generator = super().passes()[0]
+        return generator, Pass("main_lm", self.config.model, generator.predicted)
+
+    def _predict(self, model, batch, replaced, hidden):
+        """Returns (loss sum, counts) of the encoder's hidden states [B, L, H]."""
+        ids = ops.reshape(batch[features.MASKED_IDS], (-1,))
+        weights = ops.reshape(batch[features.MASKED_WEIGHTS], (-1,))
+        factors = model.head.factors(hidden, batch[features.MASKED_POSITIONS])
+        losses, best, _ = predict_tokens(*factors, ids=ids)
+        counts = counting.token_counts("main_lm", losses, best == ids, weights)
+        return counts["main_lm/loss"], counts
