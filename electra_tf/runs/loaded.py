@@ -58,13 +58,13 @@ def load(directory: str | os.PathLike) -> "LoadedPretrained | LoadedFinetuned":
 class LoadedPretrained:
     """A pre-trained model.
 
-    The networks are attributes, those of its `Electra` or `MaskedLM`: `discriminator`,
+    The networks are attributes, those of its `Electra`, `MaskedLM` or `Electric`: `discriminator`,
     `discriminator_head`, `generator`, `generator_head` (None where there is none), or `encoder`
     and `head`.
 
     Attributes:
         directory: where it was loaded from.
-        network: the Keras model, an `Electra` or a `MaskedLM`.
+        network: the Keras model, an `Electra`, a `MaskedLM` or an `Electric`.
         config: its `Config`.
         tokenizer: None where the directory has no vocabulary.
 
@@ -94,7 +94,7 @@ class LoadedPretrained:
         """What the network gives for a batch, such as `tokenizer.batch` makes.
 
         Of an `Electra` logits float32 [B, L], positive where a token looks replaced; of a
-        `MaskedLM` hidden states [B, L, H].
+        `MaskedLM` hidden states [B, L, H]; of an `Electric` energies float32 [B, L].
         """
         return self.network(batch, **settings)
 
