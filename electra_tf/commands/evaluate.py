@@ -2,7 +2,8 @@
 
 Prints the held-out metrics of the newest checkpoint and writes them to RUN/eval.json, by the
 names of the original's evaluation: masked_lm_loss, masked_lm_accuracy,
-sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recall, disc_auc.
+sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recall, disc_auc; of
+an Electric also cloze_loss and pseudo_log_likelihood, the mean over the tokens of the text.
 """
 
 from absl import flags

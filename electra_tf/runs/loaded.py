@@ -58,9 +58,9 @@ def load(directory: str | os.PathLike) -> "LoadedPretrained | LoadedFinetuned":
 class LoadedPretrained:
     """A pre-trained model.
 
-    The networks are attributes, those of its `Electra`, `MaskedLM` or `Corrector`:
-    `discriminator`, `discriminator_head`, `generator`, `generator_head` (None where there is
-    none), or `encoder` and `head`.
+    The networks are attributes, those of its `Electra`, `Electric`, `MaskedLM` or
+    `Corrector`: `discriminator`, `discriminator_head`, `generator`, `generator_head` (None where
+    there is none), or `encoder` and `head`.
 
     Attributes:
         directory: where it was loaded from.
@@ -93,8 +93,8 @@ class LoadedPretrained:
     def __call__(self, batch: dict, **settings):
         """What the network gives for a batch, such as `tokenizer.batch` makes.
 
-        Of an `Electra` logits float32 [B, L], positive where a token looks replaced; of other
-        networks hidden states [B, L, H].
+        Of an `Electra` logits float32 [B, L], positive where a token looks replaced; of an
+        `Electric` energies float32 [B, L]; of other networks hidden states [B, L, H].
         """
         return self.network(batch, **settings)
 

@@ -72,6 +72,7 @@ def test_the_memory_of_a_step_is_as_planned():
         (4, 512, {}),
         (64, 128, {"micro_batches": 4}),
         (32, 128, {"objective": "mlm"}),
+        (32, 128, {"objective": "electric"}),
         (16, 128, {"vocab_size": 30522, "hidden_size": 256, "num_heads": 4, "num_layers": 4}),
         (32, 128, {"precision": "mixed_bfloat16", "num_layers": 4}),
         (32, 128, {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
