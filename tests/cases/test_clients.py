@@ -71,6 +71,17 @@ def test_an_answer_of_another_model_is_shown_as_it_is():
     assert show_replaced.pairs_of(["a\u2028 => b"]) == [("a\u2028", "b")]
 
 
+def test_a_score_is_shown_with_those_of_its_tokens():
+    answer = {
+        "score": -3.25,
+        "tokens": ["[CLS]", "a", "b", "[SEP]", "[PAD]"],
+        "token_scores": [0.0, -1.0, -2.25, 0.0, 0.0],
+        "end_offset": [0, 1, 3, 0, 0],
+    }
+    shown = answers.render({"text": "a b"}, answer, 0.5, False)
+    assert shown == "-3.2500  (a -1.000, b -2.250)"
+
+
 @contextlib.contextmanager
 def listening(answer, tls=None):
     """HOST:PORT of a server that answers all requests alike.
