@@ -8,6 +8,7 @@ import json
 from electra_tf.config.checks import between
 from electra_tf.errors import UserError
 
+LARGEST = 1_000_000_000  # step or value
 Breakpoints = tuple[tuple[int, float], ...]
 
 
@@ -49,4 +50,4 @@ def check(
 def _is_pair(pair) -> bool:
     if not (isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int):
         return False
-    return type(pair[1]) in (int, float) and abs(pair[1]) < float("inf")
+    return type(pair[1]) in (int, float) and pair[0] <= LARGEST and abs(pair[1]) <= LARGEST

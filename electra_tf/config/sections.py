@@ -90,7 +90,8 @@ class ObjectiveConfig(Fields):
     # of what reads the replacements; 50 is for its detection, 1 for predicting tokens (replace_mlm,
     # all_tokens_mlm)
     discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
-    discriminator_weight_by_step: str = ""  # in its place, as mask_fraction_by_step
+    # in its place, as mask_fraction_by_step; the metric `loss` takes the last one
+    discriminator_weight_by_step: str = ""
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
     disallow_correct: bool = False  # never sample the original token
     # what fills the masked positions: a network that learns, too; any token of the vocabulary; one

@@ -12,7 +12,7 @@ _ROWS = 256
 
 
 def count_tokens(split: dataset.Split, vocab_size: int) -> np.ndarray:
-    """Counts the tokens of up to MOST_EXAMPLES examples, int64 [vocab_size].
+    """Counts the tokens of about MOST_EXAMPLES examples at most, int64 [vocab_size].
 
     They are the first ones of up to MOST_FILES files from all over the split: a function of the
     data set alone, so that a resumed run, and every worker of one, counts the same.

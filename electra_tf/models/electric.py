@@ -83,7 +83,8 @@ class Electric(keras.Model):
         state, and the last place the right tower's first one, which have seen the whole row. In a
         padded row the last token takes the right tower's state at padding, where it sees nothing:
         the softmax is then over all that is masked. So what is predicted in place of [CLS], and of
-        the [SEP] that ends a row, depends on that token and on the padding.
+        the [SEP] that ends a row, depends on that token and on the padding. In rows that hold
+        several documents the neighbours of [CLS] and [SEP] may be another document's.
 
         Args:
             batch: `input_ids`, `input_mask`, `segment_ids` int32 [B, L].

@@ -48,6 +48,12 @@ def validate(config: Config) -> Config:
         config.objective.generator,
         kind.generators,
     )
+    if config.objective.generator_from and config.objective.generator != "frozen":
+        raise UserError(
+            "config.objective.generator_from is for config.objective.generator=frozen and must "
+            f"else be empty. Received: {config.objective.generator_from} for "
+            f"{config.objective.generator}"
+        )
     kind.check(config)
     objective = build_objective(config)
     if not objective.trains_generator and config.generator_optimizer != GeneratorOptimizerConfig():
@@ -58,7 +64,7 @@ def validate(config: Config) -> Config:
         )
     for phase in objective.phases():
         terms = phase.terms or objective.terms
-        if not any(objective.terms[term] for term in terms):
+        if not objective.has_loss(terms):
             raise UserError(
                 "What is trained must have a loss: config.objective.generator_weight is the factor "
                 "of masked_lm, discriminator_weight that of any other term. Received: 0 for "

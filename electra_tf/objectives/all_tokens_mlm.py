@@ -9,7 +9,7 @@ from electra_tf.models.electra import CopyingCorrector
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives.losses import copy_or_predict
 from electra_tf.objectives.objective import Metric
-from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.passes import Pass, every_position, nowhere
 from electra_tf.objectives.replace_mlm import ReplaceMLM
 from electra_tf.objectives.vocabulary import predict_tokens
 
@@ -41,15 +41,12 @@ class AllTokensMLM(ReplaceMLM):
 
     def metrics(self, counts):
         metrics = super().metrics(counts) | counting.token_metrics("all_tokens", counts)
-        metrics["loss"] = (
-            self.terms["masked_lm"] * metrics["masked_lm_loss"]
-            + self.terms["main_lm"] * metrics["all_tokens_loss"]
-        )
+        metrics["loss"] = self._loss(metrics, metrics["all_tokens_loss"])
         return metrics
 
     def passes(self):
         generator, _ = super().passes()  # of D, H multiply-adds a token are not counted
-        return generator, Pass("main_lm", self.config.model, _every_position)
+        return generator, Pass("main_lm", self.config.model, every_position, sampled=nowhere)
 
     def _predict(self, model, batch, replaced, hidden):
         ids, is_input = batch[features.INPUT_IDS], batch[features.INPUT_IDS] == replaced
@@ -69,7 +66,3 @@ class AllTokensMLM(ReplaceMLM):
             batch[features.MASKED_WEIGHTS],
         )
         return counts["all_tokens/loss"], counts
-
-
-def _every_position(length: int) -> int:
-    return length

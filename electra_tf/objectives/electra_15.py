@@ -35,9 +35,7 @@ class MaskedOutDetection(ReplacedTokenDetection):
     def metrics(self, counts):
         trained = counting.ratio(counts, "disc_masked/loss", "masked_lm/total")
         metrics = super().metrics(counts) | {"disc_masked_loss": trained}
-        metrics["loss"] = (
-            self.terms["masked_lm"] * metrics["masked_lm_loss"] + self.terms["disc"] * trained
-        )
+        metrics["loss"] = self._loss(metrics, trained)
         return metrics
 
     def _detection_loss(self, batch, losses):

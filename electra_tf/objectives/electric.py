@@ -16,7 +16,7 @@ from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, LIKELIHOOD, Metric, Objective, Served
-from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.passes import Pass, every_position
 from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.vocabulary import predict_tokens
 
@@ -35,7 +35,7 @@ class NoiseContrastive(Objective):
 
     where no gradient goes into q (section 2.2 of the paper). As in the original, p is
     `mask_fraction`, q of a changed text is that of the unchanged one, and the loss is the mean over
-    all tokens, [CLS] and [SEP] too.
+    all tokens, [CLS] and [SEP] too. No network sees [MASK], so `mask_token_fraction` means nothing.
 
     Differs from the original: mask positions are drawn without replacement, and losses are
     divided by the weights of the global batch, not averaged over replicas.
@@ -95,6 +95,7 @@ class NoiseContrastive(Objective):
         towers = self.config.generator_model().num_layers
         return {
             "discriminator": self.config.model.num_layers,
+            "generator": towers,  # its embeddings
             "generator_ltr": towers,
             "generator_rtl": towers,
         }
@@ -137,7 +138,7 @@ class NoiseContrastive(Objective):
         config = self.config
         masked = functools.partial(masking.max_masked, mask_fraction=config.objective.mask_fraction)
         return (
-            Pass("cloze", config.generator_model(), lambda length: length, 2, masked),
+            Pass("cloze", config.generator_model(), every_position, 2, masked),
             Pass("disc", config.model),
         )
 

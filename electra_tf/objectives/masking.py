@@ -14,13 +14,19 @@ from electra_tf.objectives.objective import SpecialTokens
 
 def max_masked(length: int, mask_fraction: float) -> int:
     """Number of mask slots M of an example of `length` tokens, the original's rule."""
-    return max(1, int((mask_fraction + 0.005) * length))
+    return max(1, min(length, int((mask_fraction + 0.005) * length)))
 
 
 def largest_fraction(objective: ObjectiveConfig) -> float:
     """The largest share of an example's tokens that is masked at any step."""
     points = breakpoints.read(objective.mask_fraction_by_step)
     return max(value for _, value in points) if points else objective.mask_fraction
+
+
+def final_fraction(objective: ObjectiveConfig) -> float:
+    """The share at the end of a run, which evaluations take."""
+    points = breakpoints.read(objective.mask_fraction_by_step)
+    return points[-1][1] if points else objective.mask_fraction
 
 
 def slots_of(objective: ObjectiveConfig) -> Callable[[int], int]:

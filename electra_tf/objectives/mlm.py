@@ -3,11 +3,12 @@
 from keras import ops
 
 from electra_tf import features
+from electra_tf.errors import UserError
 from electra_tf.models.electra import MaskedLM
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
 from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
-from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.passes import Pass, nowhere
 from electra_tf.objectives.vocabulary import predict_tokens
 
 _LOSS = Metric("masked_lm_loss", "masked LM loss")
@@ -37,6 +38,15 @@ class MaskedLanguageModel(Objective):
         super().__init__(config, special)
         self.terms = {"masked_lm": config.objective.generator_weight}
 
+    @classmethod
+    def check(cls, config):
+        if config.objective.discriminator_weight_by_step:
+            raise UserError(
+                "config.objective.discriminator_weight_by_step must be empty for "
+                "config.objective.name=mlm, which has no discriminator. "
+                f"Received: {config.objective.discriminator_weight_by_step!r:.80}"
+            )
+
     def prepare(self, batch, draws):
         return masking.mask(batch, self.config.objective, self.special, draws)
 
@@ -60,4 +70,4 @@ class MaskedLanguageModel(Objective):
 
     def passes(self):
         predicted = masking.slots_of(self.config.objective)
-        return (Pass("masked_lm", self.config.model, predicted),)
+        return (Pass("masked_lm", self.config.model, predicted, sampled=nowhere),)

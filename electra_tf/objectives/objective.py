@@ -225,6 +225,10 @@ class Objective(abc.ABC):
             (loss sums by term, counts by name), float32.
         """
 
+    def has_loss(self, terms: Collection[str]) -> bool:
+        """Whether any of these terms counts at some step."""
+        return any(self.terms[term] for term in terms)
+
     def factors(self, step) -> Mapping[str, Any]:
         """Factor of every loss term at a step, an int32 scalar: numbers or float32 scalars."""
         del step
@@ -251,9 +255,10 @@ class Objective(abc.ABC):
         Those with equal settings are one, which clips by the norm of all that it updates.
         """
         common = self.config.optimizer
-        if not self.trains_generator:
+        own = self.config.generator_optimizer.over(common)
+        if own == common or not self.trains_generator:
             return {"": common}
-        return {"": common, "generator": self.config.generator_optimizer.over(common)}
+        return {"": common, "generator": own}
 
     def phases(self) -> tuple[Phase, ...]:
         """Phases of the run, one after the other; the last one lasts to its end."""

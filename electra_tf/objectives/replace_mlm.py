@@ -7,7 +7,7 @@ from electra_tf.models.electra import Corrector
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
 from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
-from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.passes import Pass, nowhere
 from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.vocabulary import predict_tokens
 
@@ -72,15 +72,12 @@ class ReplaceMLM(ReplacedTokenDetection):
             ),
             **counting.token_metrics("main_lm", counts),
         }
-        metrics["loss"] = (
-            self.terms["masked_lm"] * metrics["masked_lm_loss"]
-            + self.terms["main_lm"] * metrics["main_lm_loss"]
-        )
+        metrics["loss"] = self._loss(metrics, metrics["main_lm_loss"])
         return metrics
 
     def passes(self):
         generator = super().passes()[0]
-        return generator, Pass("main_lm", self.config.model, generator.predicted)
+        return generator, Pass("main_lm", self.config.model, generator.predicted, sampled=nowhere)
 
     def _predict(self, model, batch, replaced, hidden):
         """Returns (loss sum, counts) of the encoder's hidden states [B, L, H]."""

@@ -120,6 +120,10 @@ class ReplacedTokenDetection(Objective):
             sampled = ops.take_along_axis(other, place, axis=1)
         return self._detect(model, batch, sampled, None, replacements)[1]
 
+    def has_loss(self, terms):
+        changes = self.main_term in terms and any(weight for _, weight in self._weights)
+        return changes or super().has_loss(terms)
+
     def factors(self, step):
         if not self._weights:
             return self.terms
@@ -132,10 +136,7 @@ class ReplacedTokenDetection(Objective):
             "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
             **counting.detection_metrics(counts),
         }
-        metrics["loss"] = (
-            self.terms["masked_lm"] * metrics["masked_lm_loss"]
-            + self.terms["disc"] * metrics["disc_loss"]
-        )
+        metrics["loss"] = self._loss(metrics, metrics["disc_loss"])
         for source in self.random_replacements:
             if f"{source}/histogram" in counts:
                 metrics[f"disc_auc_{source}"] = counting.area_under_curve(
@@ -151,6 +152,13 @@ class ReplacedTokenDetection(Objective):
             return super().phases()
         terms = tuple(term for term in self.terms if term != "masked_lm")
         return (Phase(terms=terms, trains=self.detector_weights),)
+
+    def _loss(self, metrics, main_loss):
+        """The trained loss of what `metrics` tells, and of what reads the samples."""
+        loss = self.terms[self.main_term] * main_loss
+        if self.trains_generator:
+            loss += self.terms["masked_lm"] * metrics["masked_lm_loss"]
+        return loss
 
     def _generate(self, model, batch, draws, dropout):
         """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""

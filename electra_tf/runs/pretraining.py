@@ -46,13 +46,15 @@ def pretrain(config: Config, workdir: str) -> int:
         3
     """
     objectives.validate(config)
-    if config.optimizer.warmup_steps > config.train.num_steps:
-        logging.warning(
-            "config.optimizer.warmup_steps, %d, is more than config.train.num_steps, %d: the run "
-            "ends before the learning rate has come to config.optimizer.learning_rate",
-            config.optimizer.warmup_steps,
-            config.train.num_steps,
-        )
+    for network, optimizer in objectives.build_objective(config).optimizers().items():
+        if optimizer.warmup_steps > config.train.num_steps:
+            logging.warning(
+                "config.%s.warmup_steps, %d, is more than config.train.num_steps, %d: the run "
+                "ends before the learning rate has come to its peak",
+                "generator_optimizer" if network else "optimizer",
+                optimizer.warmup_steps,
+                config.train.num_steps,
+            )
     workdir = files.workdir(workdir, [config.data.dir], _OWN)
     former = _former(workdir)
     runtime = strategy.start(

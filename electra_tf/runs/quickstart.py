@@ -180,13 +180,14 @@ def baselines(metrics: dict[str, float], config: Config) -> dict[str, float]:
     settings = tokenization.settings_of(config.data)
     vocabulary = tokenization.read_vocabulary(config.data.dir, settings)
     never_masked = SpecialTokens.of(vocabulary).never_masked
+    fraction = masking.final_fraction(config.objective)
     special = num_tokens = num_masked = 0
     for batch in dataset.eval_batches(split, batch_size=256).as_numpy_iterator():
         ids, mask = batch[features.INPUT_IDS], batch[features.INPUT_MASK]
         special += np.isin(ids, never_masked).sum()
         lengths = mask.sum(axis=1, dtype=np.float32)
         num_tokens += lengths.sum()
-        num_masked += np.sum(masking.num_masked(lengths, config.objective.mask_fraction))
+        num_masked += np.sum(masking.num_masked(lengths, fraction))
     sampled = metrics.get("sampled_masked_lm_accuracy", 0.0)
     num_original = num_tokens - num_masked * (1 - sampled)
     hidden = config.objective.mask_token_fraction

@@ -15,7 +15,7 @@ from electra_tf import objectives
 from electra_tf.config import Config, FinetuneConfig
 from electra_tf.errors import UserError
 from electra_tf.files import Kind, new_directory, write_text
-from electra_tf.models.electra import Electra, MaskedLM
+from electra_tf.models.electra import Corrector, Electra, MaskedLM
 from electra_tf.models.electric import Electric
 from electra_tf.saved.weights import SavedWeights, compare_shapes
 from electra_tf.text import tokenization
@@ -125,7 +125,7 @@ def allow_any_size(config: Config) -> None:
         config.generator.num_heads = 1
 
 
-def load_network(directory: str) -> Electra | MaskedLM | Electric:
+def load_network(directory: str) -> Electra | MaskedLM | Corrector | Electric:
     """The networks of a pre-trained model, in float32.
 
     Args:
@@ -133,8 +133,8 @@ def load_network(directory: str) -> Electra | MaskedLM | Electric:
 
     Returns:
         A Keras model: an `Electra`, whose `generator`, `generator_head` or `discriminator_head`
-        is None where the directory has none, a `MaskedLM` or an `Electric`. Two attributes come
-        with it: `config`, and `tokenizer`, None where there is no vocabulary.
+        is None where the directory has none, a `MaskedLM`, a `Corrector` or an `Electric`. Two
+        attributes come with it: `config`, and `tokenizer`, None where there is no vocabulary.
 
     Raises:
         UserError: no model directory, or its weights are not those of its config.

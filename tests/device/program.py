@@ -11,6 +11,7 @@ import packed
 from electra_tf.config import Config
 from electra_tf.models.randomness import Draws, Dropout
 from electra_tf.objectives import build_objective
+from electra_tf.objectives.phases import Phase
 from electra_tf.speed.jax_step import resolve_precision
 from electra_tf.train import optimizers
 
@@ -40,10 +41,11 @@ class Program:
             )
         self.config, self.max_steps = config, max_steps
         self.objective = build_objective(config, vocabulary)
-        if len(self.objective.phases()) > 1 or len(self.objective.optimizers()) > 1:
+        if self.objective.phases() != (Phase(),) or len(self.objective.optimizers()) > 1:
             raise ValueError(
-                "An objective must have one phase and one optimizer here. "
-                f"Received: {config.objective.name}"
+                "An objective must train all of its networks in one phase, by one optimizer, here. "
+                f"Received: {config.objective.name} with "
+                f"config.objective.generator={config.objective.generator}"
             )
         self.model = self.objective.new_model(config.train.seed, config.runtime.precision)
         self.variables = self.model.trainable_variables
@@ -141,7 +143,8 @@ class Program:
             batch = objective.prepare(batch, Draws(config.train.seed, step, rows))
             total = objective.loss_weights(batch)
         sums, counts, gradients = self._gradients(state["weights"], batch, total, step)
-        loss = sum(objective.terms[term] * sums[term] / total[term] for term in sums)
+        factors = objective.factors(step)
+        loss = sum(factors[term] * sums[term] / total[term] for term in sums)
         norm = optimizers.global_norm(gradients)
         ok = jnp.isfinite(norm) & jnp.isfinite(loss)
         clipped = optimizers.clip_by_global_norm(gradients, config.optimizer.clip_norm, norm)
@@ -169,7 +172,8 @@ class Program:
             dropout = Dropout(config.train.seed, step, first, rows)
             with self._scope(weights):
                 sums, counts = self.objective.loss_sums(self.model, part, draws, dropout)
-            loss = sum(self.objective.terms[term] * sums[term] / total[term] for term in sums)
+            factors = self.objective.factors(step)
+            loss = sum(factors[term] * sums[term] / total[term] for term in sums)
             return loss, (sums, counts)
 
         def of(first):

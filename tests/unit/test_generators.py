@@ -130,6 +130,14 @@ def test_without_network_there_is_no_generator_anywhere():
     assert all((before[path] != value).any() for path, value in after.items())
 
 
+def test_the_loss_is_what_is_trained():
+    objective = objective_of(tiny_config(**{"objective.generator": "uniform"}))
+    batch, draws = prepared(objective)
+    metrics = objective.metrics(objective.loss_sums(objective.new_model(0), batch, draws, None)[1])
+    assert metrics["masked_lm_loss"] > 1
+    assert metrics["loss"] == pytest.approx(50 * metrics["disc_loss"])
+
+
 def test_a_frozen_generator_stands_still():
     config = tiny_config(**FROZEN, **{"optimizer.name": "adamw", "optimizer.warmup_steps": 0})
     before, after, state = train(config, 3)
@@ -263,6 +271,11 @@ def test_a_model_without_generator_is_refused(tmp_path):
             "generator_optimizer.learning_rate must be -1",
         ),
         ({"generator_optimizer.clip_norm": -0.5}, "config.generator_optimizer.clip_norm must be"),
+        ({"objective.name": "mlm", "objective.generator_from": "x"}, "must else be empty"),
+        (
+            {"objective.name": "mlm", "objective.discriminator_weight_by_step": "[[0, 1]]"},
+            "has no discriminator",
+        ),
         ({"generator_optimizer.clip_norm": 0.5} | FROZEN, "where no generator is trained"),
         ({"generator_optimizer.clip_norm": 0.5, "objective.name": "mlm"}, "no generator is train"),
     ],
@@ -302,6 +315,10 @@ def test_equal_settings_are_one_optimizer_clipped_by_one_norm():
         assert np.hypot(*moved(**clipped, **same)) == pytest.approx(0.01, rel=1e-3)
     own = moved(**clipped, **{"generator_optimizer.clip_norm": 0.02})
     assert own == pytest.approx((0.02, 0.01), rel=1e-3)
+
+
+def test_nothing_set_is_one_optimizer():
+    assert list(objective_of(tiny_config()).optimizers()) == [""]
 
 
 def test_both_rates_are_told():

@@ -74,6 +74,17 @@ def test_factors_change_with_the_step():
     assert constant.factors(tf.constant(4)) == constant.terms
 
 
+def test_a_weight_may_end_at_0():
+    ending = config_of(discriminator_weight_by_step="[[0, 50], [10, 0]]", generator_weight=0.0)
+    assert build_objective(ending).terms == {"masked_lm": 0.0, "disc": 0.0}
+    with pytest.raises(UserError, match="must have a loss"):
+        config_of(discriminator_weight_by_step="[[0, 0], [10, 0]]", generator_weight=0.0)
+
+
+def test_no_more_slots_than_tokens():
+    assert masking.max_masked(512, 1.0) == 512
+
+
 def test_a_text_of_nothing_has_no_breakpoints():
     assert breakpoints.read("") == ()
 
@@ -86,6 +97,8 @@ def test_a_text_of_nothing_has_no_breakpoints():
         ("[]", "must be pairs of a step and a value"),
         ("[[0.5, 0.3]]", "must be pairs of a step and a value"),
         ("[[0, NaN]]", "must be pairs of a step and a value"),
+        (f"[[0, 1{'0' * 400}]]", "must be pairs of a step and a value"),
+        (f"[[1{'0' * 10}, 0.3]]", "must be pairs of a step and a value"),
         ("[[9, 0.3], [9, 0.2]]", "must rise from 0"),
         ("[[-1, 0.3]]", "must rise from 0"),
         ("[[0, 0.3], [5, 0.0]]", r"must be in \(0, 1\]"),

@@ -143,6 +143,11 @@ def _length(config: Config, max_seq_length: int | None) -> int:
 def _require_networks(objective, model, include_generator, workdir, saved) -> None:
     """Raises UserError if the model lacks what it is exported for."""
     able = objective.answerable(model)
+    if include_generator and not any(each.signature == "fill_mask" for each in objective.served):
+        raise UserError(
+            "--include_generator exports what fills [MASK], which this model has not; leave the "
+            f"flag out. Received: {workdir}, {objective.description}"
+        )
     there = ", ".join(sorted({path.split("/")[0] for path in saved.shapes}))
     for served in objective.served:
         if served not in able and not served.optional:

@@ -178,6 +178,8 @@ def _why_not_comparable(
         return "the last blessed model has another vocabulary or other tokenizer settings"
     if configs[0].objective.name != configs[1].objective.name:
         return "the last blessed model has another objective"
+    if configs[0].objective.generator != configs[1].objective.generator:
+        return "the last blessed model has another kind of generator"
     if configs[1].model.max_positions < seq_length:
         return f"the last blessed model has no {seq_length} positions"
     return None

@@ -253,6 +253,18 @@ function drawAnswer(place, answer, texts) {
     "null_score" in answer ? `, of having no answer ${answer.null_score.toFixed(2)}.` : ".");
 }
 
+// Pseudo-log-likelihoods: their sum, and each token with its own.
+function drawTokenScores(place, answer) {
+  const line = element("div", {className: "text"});
+  answer.tokens.forEach((token, index) => {
+    if (answer.end_offset[index]) { // not [CLS], [SEP] or padding
+      line.append(element("span", {className: "tagged"}, token,
+        element("small", {}, answer.token_scores[index].toFixed(2))));
+    }
+  });
+  place.append(element("p", {className: "figure"}, answer.score.toFixed(3)), line);
+}
+
 // The only output of a signature comes without its name.
 function drawScore(place, answer) {
   place.append(element("p", {className: "figure"}, Number(answer).toFixed(3)));
@@ -267,7 +279,7 @@ function drawOther(place, answer) {
 }
 
 const KINDS = [["replaced_probability", drawReplaced], ["labels", drawLabels], ["tags", drawTags],
-  ["answer", drawAnswer], ["score", drawScore]];
+  ["answer", drawAnswer], ["token_scores", drawTokenScores], ["score", drawScore]];
 
 async function start() {
   const {metadata} = await call("/metadata");
