@@ -20,6 +20,13 @@ CACHED = {"Writer": "CACHED", "Copier": "CACHED"}
 COMPLETE = {"Writer": "COMPLETE", "Copier": "COMPLETE"}
 
 
+def told(caplog):
+    """Messages of our own: once another pipeline has run in this process, TFX's are logged, too."""
+    return [
+        record.getMessage() for record in caplog.records if "site-packages" not in record.pathname
+    ]
+
+
 @pytest.fixture
 def toy(tmp_path):
     return toy_components.Toy(tmp_path / "root")
@@ -74,17 +81,17 @@ def test_an_output_that_is_not_as_it_was_left_is_made_again(toy, damage, caplog)
     toy.run()
     damage(toy)
     assert toy.run() == COMPLETE
-    (line,) = caplog.messages
+    (line,) = told(caplog)
     assert "Writer: its output must be as it was left" in line and "Writer/model/1" in line
     assert toy.copies() == {"2": "whole", "4": "whole"}
     caplog.clear()
-    assert toy.run() == CACHED and not caplog.messages
+    assert toy.run() == CACHED and not told(caplog)
 
 
 def test_a_cached_result_whose_outputs_are_there_stays_so_with_foreign_files(toy, caplog):
     toy.run()
     (toy.root / "pipeline" / "Copier" / "copy" / "2" / "notes.md").write_text("mine")
-    assert toy.run() == CACHED and not caplog.messages
+    assert toy.run() == CACHED and not told(caplog)
 
 
 def test_an_output_that_is_put_back_is_known_again(toy):
@@ -169,7 +176,7 @@ def test_outputs_without_their_metadata_stay_and_all_runs_anew(toy, caplog):
     assert "metadata.sqlite does not know the newest outputs" in caplog.text
     caplog.clear()
     assert toy.copies() == {"2": "whole", "4": "new"}
-    assert toy.run(text="new") == CACHED and not caplog.messages
+    assert toy.run(text="new") == CACHED and not told(caplog)
 
 
 def test_a_store_that_was_put_back_does_not_give_its_numbers_twice(toy):
@@ -208,7 +215,7 @@ def test_a_moved_root_reads_nothing_from_its_old_place(pushed, move, tmp_path, c
     old, moved = pushed.root, Pushed(tmp_path / "elsewhere")
     moved.run("second")
     assert moved.compared_with() == "first"
-    (line,) = caplog.messages
+    (line,) = told(caplog)
     assert line.startswith(f"Outputs of {old}/pipeline were found in {moved.root}/pipeline")
     shutil.rmtree(old, ignore_errors=True)
     assert moved.run("first")["Exporter"] == "CACHED"
@@ -219,7 +226,7 @@ def test_a_moved_root_reads_nothing_from_its_old_place(pushed, move, tmp_path, c
 def test_a_root_by_another_name_is_the_same(toy, tmp_path, caplog):
     toy.run()
     (tmp_path / "link").symlink_to(toy.root)
-    assert toy_components.Toy(tmp_path / "link").run() == CACHED and not caplog.messages
+    assert toy_components.Toy(tmp_path / "link").run() == CACHED and not told(caplog)
 
 
 def test_the_root_is_a_file(toy):
