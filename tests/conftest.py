@@ -53,6 +53,20 @@ def read_lines(path: pathlib.Path) -> list[str]:
         return [line.rstrip("\n") for line in file]
 
 
+@pytest.fixture
+def logged(caplog):
+    """Gives what our code has logged so far. What libraries log depends on the tests before."""
+
+    def messages() -> list[str]:
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if "site-packages" not in record.pathname
+        ]
+
+    return messages
+
+
 @pytest.fixture(scope="session")
 def wikipedia_lines() -> list[str]:
     """567 paragraphs of Wikipedia; an empty line ends a document."""

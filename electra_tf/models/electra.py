@@ -44,7 +44,7 @@ class Electra(keras.Model):
             self.discriminator_head = ReplacedTokenHead(
                 config.model, name="discriminator_head", dtype=dtype
             )
-        _build(
+        build_layers(
             self,
             self.embeddings,
             self.generator and self.generator.embeddings,
@@ -75,7 +75,7 @@ class MaskedLM(keras.Model):
         self.embeddings = Embeddings(config.model, dtype=dtype)
         self.encoder = Encoder(config.model, self.embeddings, name="encoder", dtype=dtype)
         self.head = MaskedLMHead(config.model, self.embeddings, name="head", dtype=dtype)
-        _build(self, self.embeddings, self.encoder, self.head)
+        build_layers(self, self.embeddings, self.encoder, self.head)
 
     def call(self, batch, dropout=None):
         """Args: batch with `input_ids`, … int32 [B, L]. Returns [B, L, H]."""
@@ -100,7 +100,7 @@ class Corrector(keras.Model):
         self.generator_head = MaskedLMHead(
             self.generator.config, self.generator.embeddings, name="generator_head", dtype=dtype
         )
-        _build(
+        build_layers(
             self,
             self.embeddings,
             self.generator.embeddings,
@@ -121,7 +121,7 @@ class CopyingCorrector(Corrector):
     def __init__(self, config: Config, *, dtype="float32"):
         super().__init__(config, dtype=dtype)
         self.copy_head = CopyHead(config.model, name="copy_head", dtype=dtype)
-        _build(self, self.copy_head)
+        build_layers(self, self.copy_head)
 
 
 def parts_of(paths: Collection[str]) -> list[str]:
@@ -134,7 +134,8 @@ def parts_of(paths: Collection[str]) -> list[str]:
     return [part for part, there in parts.items() if there]
 
 
-def _build(model: keras.Model, *layers) -> None:
+def build_layers(model: keras.Model, *layers) -> None:
+    """Makes the weights of a model's layers, in this order; None and built ones are passed over."""
     for layer in layers:
         if layer is not None and not layer.built:
             layer.build()

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from electra_tf.config import Config
+from electra_tf.models.electra import build_layers
 from electra_tf.models.encoder import Encoder
 from electra_tf.models.heads import MaskedLMHead, ReplacedTokenHead
 from electra_tf.models.layout import LEFT_TO_RIGHT, RIGHT_TO_LEFT
@@ -52,7 +53,8 @@ class Electric(keras.Model):
         )
         both = dataclasses.replace(small, hidden_size=2 * small.hidden_size)
         self.generator_head = MaskedLMHead(both, shared, name="generator_head", dtype=dtype)
-        for layer in (
+        build_layers(
+            self,
             self.embeddings,
             shared,
             self.generator_ltr,
@@ -60,10 +62,7 @@ class Electric(keras.Model):
             self.discriminator,
             self.generator_head,
             self.discriminator_head,
-        ):
-            if not layer.built:
-                layer.build()
-        self.built = True
+        )
 
     def call(self, batch, dropout=None):
         """Energies, the less the likelier a token is in its place.

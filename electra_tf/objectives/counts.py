@@ -51,14 +51,14 @@ def detection_counts(prefix: str, logits, labels, losses, weights):
     }
 
 
-def detection_metrics(counts, prefix: str = "disc") -> dict[str, float]:
+def detection_metrics(counts) -> dict[str, float]:
     """The metrics of summed `detection_counts`, by the names of the original's evaluation."""
     return {
-        f"{prefix}_loss": ratio(counts, f"{prefix}/loss", f"{prefix}/total"),
-        f"{prefix}_accuracy": ratio(counts, f"{prefix}/correct", f"{prefix}/total"),
-        f"{prefix}_precision": ratio(counts, f"{prefix}/true_positive", f"{prefix}/predicted"),
-        f"{prefix}_recall": ratio(counts, f"{prefix}/true_positive", f"{prefix}/positive"),
-        f"{prefix}_auc": area_under_curve(counts[f"{prefix}/histogram"]),
+        "disc_loss": ratio(counts, "disc/loss", "disc/total"),
+        "disc_accuracy": ratio(counts, "disc/correct", "disc/total"),
+        "disc_precision": ratio(counts, "disc/true_positive", "disc/predicted"),
+        "disc_recall": ratio(counts, "disc/true_positive", "disc/positive"),
+        "disc_auc": area_under_curve(counts["disc/histogram"]),
     }
 
 
@@ -93,6 +93,29 @@ def token_metrics(prefix: str, counts) -> dict[str, float]:
     return {
         f"{prefix}_loss": ratio(counts, f"{prefix}/loss", f"{prefix}/total"),
         f"{prefix}_accuracy": ratio(counts, f"{prefix}/correct", f"{prefix}/total"),
+    }
+
+
+def generator_counts(losses, best, sampled, ids, weights):
+    """Counts of a generator's predictions of masked tokens, all of one shape.
+
+    Args:
+        losses: float32, cross-entropies.
+        best: int32, its best guesses.
+        sampled: int32, its samples.
+        ids: int32, the right tokens.
+        weights: float32, 0 in unused slots.
+    """
+    counts = token_counts("masked_lm", losses, best == ids, weights)
+    counts["sampled/correct"] = ops.sum(ops.cast(sampled == ids, "float32") * weights)
+    return counts
+
+
+def generator_metrics(counts) -> dict[str, float]:
+    """The metrics of summed `generator_counts`, by the names of the original's evaluation."""
+    return {
+        **token_metrics("masked_lm", counts),
+        "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
     }
 
 

@@ -3,7 +3,6 @@
 Clark et al., "Pre-Training Transformers as Energy-Based Cloze Models", arXiv 2012.08561.
 """
 
-import functools
 import math
 
 from keras import ops
@@ -13,11 +12,10 @@ from electra_tf.errors import UserError
 from electra_tf.models.electric import Electric
 from electra_tf.models.layers import at_positions
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import masking, sampling
+from electra_tf.objectives import generators, masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, LIKELIHOOD, Metric, Objective, Served
 from electra_tf.objectives.passes import Pass, every_position
-from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.vocabulary import predict_tokens
 
 _AUC = Metric("disc_auc", "AUC, tokens that are noise", AUC)
@@ -65,7 +63,7 @@ class NoiseContrastive(Objective):
 
     @classmethod
     def check(cls, config):
-        ReplacedTokenDetection.check(config)
+        generators.of(config).check()
         objective = config.objective
         if config.model.sharing == "all":
             raise UserError(
@@ -124,9 +122,7 @@ class NoiseContrastive(Objective):
         ratio = counting.ratio
         metrics = {
             "cloze_loss": ratio(counts, "cloze/loss", "cloze/total"),
-            "masked_lm_loss": ratio(counts, "masked_lm/loss", "masked_lm/total"),
-            "masked_lm_accuracy": ratio(counts, "masked_lm/correct", "masked_lm/total"),
-            "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
+            **counting.generator_metrics(counts),
             **counting.detection_metrics(counts),
         }
         metrics["loss"] = sum(self.terms[term] * metrics[f"{term}_loss"] for term in self.terms)
@@ -136,7 +132,7 @@ class NoiseContrastive(Objective):
 
     def passes(self):
         config = self.config
-        masked = functools.partial(masking.max_masked, mask_fraction=config.objective.mask_fraction)
+        masked = masking.slots_of(config.objective)
         return (
             Pass("cloze", config.generator_model(), every_position, 2, masked),
             Pass("disc", config.model),
@@ -174,9 +170,7 @@ class NoiseContrastive(Objective):
             ops.reshape(part, ids.shape)
             for part in predict_tokens(vectors, table, bias, ops.reshape(ids, (-1,)), sampler)
         )
-        counts = counting.token_counts("masked_lm", losses, best == ids, weights)
-        counts["sampled/correct"] = ops.sum(ops.cast(sampled == ids, "float32") * weights)
-        return sampled, counts
+        return sampled, counting.generator_counts(losses, best, sampled, ids, weights)
 
     def _tell(self, model, batch, noisy, log_q, dropout):
         """Returns (loss sum, counts) of the discriminator on int32 [B, L] ids with noise."""

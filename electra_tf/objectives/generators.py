@@ -211,12 +211,12 @@ def of(config: Config) -> TrainedGenerator:
 
 def _counted(batch, losses, best, sampled) -> Replacements:
     """Replacements with their counts; losses and best guesses (-1 for none) of all slots, [B*M]."""
-    ids, weights = batch[features.MASKED_IDS], batch[features.MASKED_WEIGHTS]
-    right = ops.cast(sampled == ids, "float32")
-    flat_ids, flat_weights = ops.reshape(ids, (-1,)), ops.reshape(weights, (-1,))
-    counts = counting.token_counts("masked_lm", losses, best == flat_ids, flat_weights)
-    counts["sampled/correct"] = ops.sum(right * weights)
-    return Replacements(sampled, ops.sum(losses * flat_weights), counts)
+    ids, weights, drawn = (
+        ops.reshape(part, (-1,))
+        for part in (batch[features.MASKED_IDS], batch[features.MASKED_WEIGHTS], sampled)
+    )
+    counts = counting.generator_counts(losses, best, drawn, ids, weights)
+    return Replacements(sampled, counts["masked_lm/loss"], counts)
 
 
 def _check_network(config):

@@ -6,15 +6,15 @@ from electra_tf import features
 from electra_tf.models.electra import Corrector
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
-from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
+from electra_tf.objectives.objective import ACCURACY, Metric, Served
 from electra_tf.objectives.passes import Pass, nowhere
-from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.vocabulary import predict_tokens
+from electra_tf.objectives.with_generator import WithGenerator
 
 _LOSS = Metric("main_lm_loss", "encoder loss, masked-out")
 
 
-class ReplaceMLM(ReplacedTokenDetection):
+class ReplaceMLM(WithGenerator):
     """The encoder predicts the true tokens at the masked-out positions, by a full softmax.
 
     Masks, generator and samples are those of replaced-token detection. The encoder reads the
@@ -37,18 +37,8 @@ class ReplaceMLM(ReplacedTokenDetection):
         Metric("main_lm_accuracy", "the same, by the encoder", ACCURACY),
     )
     main_metric = _LOSS
-    random_replacements = ()
     generators = ("trained",)
     main_term = "main_lm"
-
-    def build_model(self, paths=None, dtype="float32"):
-        return Objective.build_model(self, paths, dtype)
-
-    def num_layers(self):
-        return {
-            "encoder": self.config.model.num_layers,
-            "generator": self.config.generator_model().num_layers,
-        }
 
     def parts(self, paths):
         return "encoder and generator"
@@ -65,18 +55,12 @@ class ReplaceMLM(ReplacedTokenDetection):
         return {"masked_lm": masked_sum, "main_lm": main_sum}, {**counts, **main_counts}
 
     def metrics(self, counts):
-        metrics = {
-            **counting.token_metrics("masked_lm", counts),
-            "sampled_masked_lm_accuracy": counting.ratio(
-                counts, "sampled/correct", "masked_lm/total"
-            ),
-            **counting.token_metrics("main_lm", counts),
-        }
+        metrics = counting.generator_metrics(counts) | counting.token_metrics("main_lm", counts)
         metrics["loss"] = self._loss(metrics, metrics["main_lm_loss"])
         return metrics
 
     def passes(self):
-        generator = super().passes()[0]
+        (generator,) = self._generator.passes()
         return generator, Pass("main_lm", self.config.model, generator.predicted, sampled=nowhere)
 
     def _predict(self, model, batch, replaced, hidden):

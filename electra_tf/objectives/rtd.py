@@ -3,27 +3,26 @@
 from keras import ops
 
 from electra_tf import features
-from electra_tf.config import breakpoints
 from electra_tf.models.electra import OPTIONAL_PARTS, Electra, parts_of
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import generators, masking, over_steps
+from electra_tf.objectives import masking
 from electra_tf.objectives.losses import binary_cross_entropy
-from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Objective, Served
+from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.with_generator import WithGenerator
 
 _AUC = Metric("disc_auc", "AUC, tokens the generator replaced", AUC)
 _DETECTOR = "discriminator", "discriminator_head"
 
 
-class ReplacedTokenDetection(Objective):
+class ReplacedTokenDetection(WithGenerator):
     """The generator fills masked positions, the discriminator finds what it changed.
 
     Differs from the original: mask positions are drawn without replacement, and losses are
     divided by the weights of the global batch, not averaged over replicas.
 
     Attributes:
-        main_term: name of the loss term of what reads the generator's samples.
         detector_weights: beginnings of the paths of what is trained without the generator.
     """
 
@@ -46,23 +45,8 @@ class ReplacedTokenDetection(Objective):
     )
     main_metric = _AUC
     random_replacements = ("corpus", "uniform")
-    generators = tuple(generators.GENERATORS)
     main_term = "disc"
     detector_weights = ("embeddings/", "discriminator/", "discriminator_head/")
-
-    def __init__(self, config, special=None):
-        super().__init__(config, special)
-        objective = config.objective
-        self._generator = generators.of(config)
-        self.needs_counts = self._generator.needs_counts
-        self.trains_generator = self._generator.is_trained
-        self._weights = breakpoints.read(objective.discriminator_weight_by_step)
-        last = self._weights[-1][1] if self._weights else objective.discriminator_weight
-        self.terms = {"masked_lm": objective.generator_weight, self.main_term: last}
-
-    @classmethod
-    def check(cls, config):
-        generators.of(config).check()
 
     def build_model(self, paths=None, dtype="float32"):
         parts = parts_of(paths) if paths is not None else OPTIONAL_PARTS
@@ -70,19 +54,10 @@ class ReplacedTokenDetection(Objective):
             parts = [part for part in OPTIONAL_PARTS if part != "generator"]
         return Electra(self.config, parts=parts, dtype=dtype)
 
-    def num_layers(self):
-        return {
-            "discriminator": self.config.model.num_layers,
-            "generator": self.config.generator_model().num_layers,
-        }
-
     def parts(self, paths):
         there = parts_of(paths)
         encoder = "discriminator" if "discriminator_head" in there else "encoder without a head"
         return " and ".join([encoder, *["generator"] * ("generator" in there)])
-
-    def prepare(self, batch, draws):
-        return masking.mask(batch, self.config.objective, self.special, draws)
 
     def loss_weights(self, batch):
         return {
@@ -120,22 +95,8 @@ class ReplacedTokenDetection(Objective):
             sampled = ops.take_along_axis(other, place, axis=1)
         return self._detect(model, batch, sampled, None, replacements)[1]
 
-    def has_loss(self, terms):
-        changes = self.main_term in terms and any(weight for _, weight in self._weights)
-        return changes or super().has_loss(terms)
-
-    def factors(self, step):
-        if not self._weights:
-            return self.terms
-        return {**self.terms, self.main_term: over_steps.value_at(self._weights, step)}
-
     def metrics(self, counts):
-        ratio = counting.ratio
-        metrics = {
-            **counting.token_metrics("masked_lm", counts),
-            "sampled_masked_lm_accuracy": ratio(counts, "sampled/correct", "masked_lm/total"),
-            **counting.detection_metrics(counts),
-        }
+        metrics = counting.generator_metrics(counts) | counting.detection_metrics(counts)
         metrics["loss"] = self._loss(metrics, metrics["disc_loss"])
         for source in self.random_replacements:
             if f"{source}/histogram" in counts:
@@ -152,17 +113,6 @@ class ReplacedTokenDetection(Objective):
             return super().phases()
         terms = tuple(term for term in self.terms if term != "masked_lm")
         return (Phase(terms=terms, trains=self.detector_weights),)
-
-    def _loss(self, metrics, main_loss):
-        """The trained loss of what `metrics` tells, and of what reads the samples."""
-        loss = self.terms[self.main_term] * main_loss
-        if self.trains_generator:
-            loss += self.terms["masked_lm"] * metrics["masked_lm_loss"]
-        return loss
-
-    def _generate(self, model, batch, draws, dropout):
-        """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""
-        return self._generator.replacements(model, batch, self.special, draws, dropout)
 
     def _detect(self, model, batch, sampled, dropout, prefix):
         """Returns (loss sum, counts) of the discriminator on int32 [B, M] replacements."""

@@ -53,7 +53,7 @@ def evaluate(
     config.data.vocab_file = workdir  # whose tokenizer it is
     config.train.eval_batches = 0
     config.runtime.strategy = "auto"  # of this machine, which may not be the one that trained
-    runtime = strategy.start(config.runtime, config.train.seed)
+    runtime = strategy.start(config.runtime, config.train.seed, num_steps=0)
     task = PretrainingTask(config, model=workdir)
     with runtime.strategy.scope():
         model = task.objective.new_model(config.train.seed, runtime.precision)

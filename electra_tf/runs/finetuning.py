@@ -80,7 +80,9 @@ def finetune(config: FinetuneConfig, workdir: str) -> dict:
     inputs = (config.data.dir, config.init_from.removeprefix(RANDOM))
     workdir = files.workdir(workdir, inputs, _OWN)
     former = _former(workdir)
-    runtime = strategy.start(config.runtime, config.train.seed, former and former.runtime)
+    runtime = strategy.start(
+        config.runtime, config.train.seed, former and former.runtime, num_steps=0
+    )
     # Several workers share the directory; the chief is its writer.
     with files.one_writer(workdir) if runtime.is_chief else contextlib.nullcontext():
         return _finetune(config, workdir, runtime)

@@ -58,7 +58,10 @@ def pretrain(config: Config, workdir: str) -> int:
     workdir = files.workdir(workdir, [config.data.dir], _OWN)
     former = _former(workdir)
     runtime = strategy.start(
-        config.runtime, config.train.seed, former and former.runtime, config.train.num_steps
+        config.runtime,
+        config.train.seed,
+        former and former.runtime,
+        num_steps=config.train.num_steps,
     )
     # Several workers share the directory; the chief is its writer.
     with files.one_writer(workdir) if runtime.is_chief else contextlib.nullcontext():

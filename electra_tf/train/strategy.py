@@ -90,7 +90,7 @@ def share_gpus() -> None:
 
 
 def start(
-    config: RuntimeConfig, seed: int, former: RuntimeConfig | None = None, num_steps: int = 0
+    config: RuntimeConfig, seed: int, former: RuntimeConfig | None = None, *, num_steps: int
 ) -> Runtime:
     """Sets up the devices. Must run before anything else touches TensorFlow's devices.
 
@@ -98,7 +98,8 @@ def start(
         config: its precision, where that is auto, becomes what auto stands for here.
         seed: of TensorFlow's own random numbers.
         former: of the run that is continued, which decides what auto stands for.
-        num_steps: of a training whose batches have one shape: compiled blocks are for one.
+        num_steps: of a training whose batches have one shape, which blocks may be compiled for;
+            0 for everything else.
 
     Raises:
         UserError: the strategy asks for what this machine or environment does not have.

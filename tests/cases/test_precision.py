@@ -104,7 +104,7 @@ def test_features_are_those_of_linux(tmp_path):
         ("float32", PLAIN, None),
     ],
 )
-def test_an_emulated_precision_is_a_warning(asked, device, expected, caplog):
+def test_an_emulated_precision_is_a_warning(asked, device, expected, logged):
     tried = []
 
     def rate(dtype):
@@ -112,13 +112,13 @@ def test_an_emulated_precision_is_a_warning(asked, device, expected, caplog):
         return {"float32": 200e9}.get(dtype, 24e9)
 
     precision.warn_if_emulated(asked, device, rate)
-    assert caplog.messages == ([expected] if expected else [])
+    assert logged() == ([expected] if expected else [])
     assert sorted(tried) == (sorted((asked, "float32")) if expected else [])
 
 
-def test_an_emulated_precision_that_is_as_quick_is_none(caplog):
+def test_an_emulated_precision_that_is_as_quick_is_none(logged):
     precision.warn_if_emulated("mixed_bfloat16", PLAIN, lambda dtype: 1e9)
-    assert caplog.messages == []
+    assert logged() == []
 
 
 def test_the_trial_measures_matrix_products():
@@ -132,7 +132,7 @@ def test_the_first_line_says_what_tensorflow_does(on_cpu, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "true")
     on_cpu()
-    runtime = strategy.start(RuntimeConfig(), 0)
+    runtime = strategy.start(RuntimeConfig(), 0, num_steps=0)
     assert str(runtime) == ("1 replica on CPU (3 threads, BFC allocator, oneDNN), float32, XLA off")
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "1")
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "0")
@@ -165,7 +165,7 @@ def test_auto_becomes_a_precision_of_the_config(on_cpu):
     ):
         on_cpu(*features, onednn=onednn)
         config = RuntimeConfig(precision="auto")
-        assert strategy.start(config, 0).precision == expected
+        assert strategy.start(config, 0, num_steps=0).precision == expected
         assert config.precision == expected
 
 
@@ -180,7 +180,7 @@ def tiny_config(data, **fields) -> Config:
 
 
 def test_a_run_keeps_the_precision_that_auto_first_was(
-    data, tmp_path, on_cpu, rates, monkeypatch, caplog, capsys
+    data, tmp_path, on_cpu, rates, monkeypatch, logged, capsys
 ):
     said, workdir = [], tmp_path / "run"
     monkeypatch.setattr(Progress, "message", lambda self, text: said.append(text))
@@ -190,14 +190,14 @@ def test_a_run_keeps_the_precision_that_auto_first_was(
     assert first == "mixed_bfloat16"
     assert said[0].startswith("Starting at step 0 of 1: 1 replica on CPU (")
     assert "oneDNN), mixed_bfloat16, XLA off." in said[0]
-    assert not rates and not caplog.messages
+    assert not rates and not logged()
 
     on_cpu("avx2")
     said.clear()
     pretraining.pretrain(tiny_config(data, **{"train.num_steps": 2}), str(workdir))
     assert json.loads((workdir / "config.json").read_text())["runtime"]["precision"] == first
     assert said[0].startswith("Continuing at step 1 of 2: ") and "mixed_bfloat16" in said[0]
-    assert [text for text in caplog.messages if "runtime" in text] == [
+    assert [text for text in logged() if "runtime" in text] == [
         "config.runtime.precision=mixed_bfloat16 is emulated on this CPU: its matrix products run "
         "at 0.12 of float32's rate; float32 is quicker"
     ]

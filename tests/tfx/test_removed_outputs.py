@@ -20,13 +20,6 @@ CACHED = {"Writer": "CACHED", "Copier": "CACHED"}
 COMPLETE = {"Writer": "COMPLETE", "Copier": "COMPLETE"}
 
 
-def told(caplog):
-    """Messages of our own: once another pipeline has run in this process, TFX's are logged, too."""
-    return [
-        record.getMessage() for record in caplog.records if "site-packages" not in record.pathname
-    ]
-
-
 @pytest.fixture
 def toy(tmp_path):
     return toy_components.Toy(tmp_path / "root")
@@ -77,21 +70,21 @@ def cut_file(toy):
 
 
 @pytest.mark.parametrize("damage", [remove_folder, remove_file, cut_file])
-def test_an_output_that_is_not_as_it_was_left_is_made_again(toy, damage, caplog):
+def test_an_output_that_is_not_as_it_was_left_is_made_again(toy, damage, caplog, logged):
     toy.run()
     damage(toy)
     assert toy.run() == COMPLETE
-    (line,) = told(caplog)
+    (line,) = logged()
     assert "Writer: its output must be as it was left" in line and "Writer/model/1" in line
     assert toy.copies() == {"2": "whole", "4": "whole"}
     caplog.clear()
-    assert toy.run() == CACHED and not told(caplog)
+    assert toy.run() == CACHED and not logged()
 
 
-def test_a_cached_result_whose_outputs_are_there_stays_so_with_foreign_files(toy, caplog):
+def test_a_cached_result_whose_outputs_are_there_stays_so_with_foreign_files(toy, logged):
     toy.run()
     (toy.root / "pipeline" / "Copier" / "copy" / "2" / "notes.md").write_text("mine")
-    assert toy.run() == CACHED and not told(caplog)
+    assert toy.run() == CACHED and not logged()
 
 
 def test_an_output_that_is_put_back_is_known_again(toy):
@@ -169,14 +162,14 @@ def test_a_blessed_model_that_is_gone_is_no_baseline(pushed, caplog):
     assert list(pushed.versions().values()) == ["first", "second", "third", "fourth"]
 
 
-def test_outputs_without_their_metadata_stay_and_all_runs_anew(toy, caplog):
+def test_outputs_without_their_metadata_stay_and_all_runs_anew(toy, caplog, logged):
     toy.run()
     os.remove(toy.store)
     assert toy.run(text="new") == COMPLETE
     assert "metadata.sqlite does not know the newest outputs" in caplog.text
     caplog.clear()
     assert toy.copies() == {"2": "whole", "4": "new"}
-    assert toy.run(text="new") == CACHED and not told(caplog)
+    assert toy.run(text="new") == CACHED and not logged()
 
 
 def test_a_store_that_was_put_back_does_not_give_its_numbers_twice(toy):
@@ -209,13 +202,13 @@ def test_an_empty_store_knows_nothing(toy):
 
 
 @pytest.mark.parametrize("move", [os.rename, shutil.copytree])
-def test_a_moved_root_reads_nothing_from_its_old_place(pushed, move, tmp_path, caplog):
+def test_a_moved_root_reads_nothing_from_its_old_place(pushed, move, tmp_path, logged):
     pushed.run("first")
     move(pushed.root, tmp_path / "elsewhere")
     old, moved = pushed.root, Pushed(tmp_path / "elsewhere")
     moved.run("second")
     assert moved.compared_with() == "first"
-    (line,) = told(caplog)
+    (line,) = logged()
     assert line.startswith(f"Outputs of {old}/pipeline were found in {moved.root}/pipeline")
     shutil.rmtree(old, ignore_errors=True)
     assert moved.run("first")["Exporter"] == "CACHED"
@@ -223,10 +216,10 @@ def test_a_moved_root_reads_nothing_from_its_old_place(pushed, move, tmp_path, c
     assert not old.exists()
 
 
-def test_a_root_by_another_name_is_the_same(toy, tmp_path, caplog):
+def test_a_root_by_another_name_is_the_same(toy, tmp_path, logged):
     toy.run()
     (tmp_path / "link").symlink_to(toy.root)
-    assert toy_components.Toy(tmp_path / "link").run() == CACHED and not told(caplog)
+    assert toy_components.Toy(tmp_path / "link").run() == CACHED and not logged()
 
 
 def test_the_root_is_a_file(toy):

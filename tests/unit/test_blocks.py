@@ -117,7 +117,7 @@ def _trained(xla, batch, precision, accumulation_steps):
     config.runtime.xla, config.runtime.precision = xla, precision
     config.train.batch_size, config.train.accumulation_steps = 8, accumulation_steps
     config.optimizer.warmup_steps = 0
-    runtime = strategy.start(config.runtime, seed=0)
+    runtime = strategy.start(config.runtime, seed=0, num_steps=0)
     objective = build_objective(config, SyntheticVocabulary(config.model.vocab_size))
     optimizers = build_network_optimizers(
         objective.optimizers(), config.train.num_steps, objective.num_layers()

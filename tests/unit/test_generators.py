@@ -49,7 +49,7 @@ def prepared(objective, rows=8, length=32, step=0):
 
 def train(config, number):
     """(weights before, weights after, state) of some steps."""
-    runtime = strategy.start(config.runtime, seed=0)
+    runtime = strategy.start(config.runtime, seed=0, num_steps=0)
     objective = objective_of(config)
     optimizers = build_network_optimizers(
         objective.optimizers(), config.train.num_steps, objective.num_layers()

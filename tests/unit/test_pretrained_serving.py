@@ -187,7 +187,7 @@ def test_missing_parts_are_told(tmp_path, tiny_vocab_file):
     with pytest.raises(ValueError, match="--include_generator must have its generator"):
         load_pretrained(alone, include_generator=True)
     _, scoring = write(tmp_path / "scoring", tiny_vocab_file, "electric")
-    with pytest.raises(ValueError, match="what fills .MASK., which this model has not"):
+    with pytest.raises(ValueError, match="network that fills .MASK., and this model has none"):
         load_pretrained(scoring, include_generator=True)
     with pytest.raises(ValueError, match="max_seq_length must be from 3"):
         load_pretrained(alone, max_seq_length=LENGTH + 1)

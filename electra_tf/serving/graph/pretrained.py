@@ -145,8 +145,8 @@ def _require_networks(objective, model, include_generator, workdir, saved) -> No
     able = objective.answerable(model)
     if include_generator and not any(each.signature == "fill_mask" for each in objective.served):
         raise UserError(
-            "--include_generator exports what fills [MASK], which this model has not; leave the "
-            f"flag out. Received: {workdir}, {objective.description}"
+            "--include_generator exports the network that fills [MASK], and this model has none; "
+            f"leave the flag out. Received: {workdir}, {objective.description}"
         )
     there = ", ".join(sorted({path.split("/")[0] for path in saved.shapes}))
     for served in objective.served:
