@@ -83,7 +83,7 @@ def test_only_the_chief_of_several_workers_locks(holder, tmp_path, monkeypatch):
     class Worker:
         is_chief = False
 
-    monkeypatch.setattr(pretraining.strategy, "start", lambda *_: Worker())
+    monkeypatch.setattr(pretraining.strategy, "start", lambda *_, **__: Worker())
     monkeypatch.setattr(pretraining, "_pretrain", lambda config, workdir, runtime: workdir)
     assert pretraining.pretrain(Config(), str(tmp_path / "run")) == str(tmp_path / "run")
 
