@@ -61,31 +61,70 @@ def checkout(tmp_path_factory):
     return checkout
 
 
-def test_measured_trained_and_evaluated(checkout, tmp_path):
+@pytest.fixture
+def run_kit(checkout, tmp_path):
+    """Runs run.sh as the GPU host does: (MEASURE_SECONDS, flags, environment) to what it prints."""
     python = os.environ.get("ELECTRA_TF_JAX_PYTHON")
     if not python:
         pytest.skip("ELECTRA_TF_JAX_PYTHON is not set: run `make test-slow`")
-    out = tmp_path / "out"
-    printed = run(
+
+    def run_kit(measure_seconds, *flags, **environment) -> str:
+        return run(
+            [
+                "sh",
+                "tests/device/run.sh",
+                measure_seconds,
+                300,
+                "--config=configs/electra_small.py",
+                *TINY,
+                "--eval_examples=64",
+                "--log_seconds=0.1",
+                *flags,
+            ],
+            checkout,
+            PYTHON=python,
+            PYTHONPATH="",
+            OUT=tmp_path / "out",
+            JAX_PLATFORMS="cpu",
+            JAX_COMPILATION_CACHE_DIR=tmp_path / "cache",
+            **environment,
+        )
+
+    return run_kit
+
+
+def evaluated(checkout, tmp_path) -> dict:
+    """Metrics of the library's evaluation of run.sh's weights: the same examples, other draws."""
+    model = tmp_path / "model"
+    run(
         [
-            "sh",
-            "tests/device/run.sh",
-            200,
-            300,
-            "--config=configs/electra_small.py",
-            *TINY,
-            "--num_steps=40",
-            "--eval_examples=64",
-            "--log_seconds=0.1",
+            sys.executable,
+            "tests/device/to_model.py",
+            f"--pieces={tmp_path / 'out'}",
+            f"--output={model}",
         ],
         checkout,
-        PYTHON=python,
-        PYTHONPATH="",
-        OUT=out,
-        JAX_PLATFORMS="cpu",
-        JAX_COMPILATION_CACHE_DIR=tmp_path / "cache",
-        MEASURE_FLAGS="--jobs=train --timed=0.3",
+        PYTHONPATH=checkout,
     )
+    (held_out,) = (checkout / "runs" / "gpu").glob("*.heldout")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "electra_tf",
+            "evaluate",
+            f"--workdir={model}",
+            f"--data_dir={held_out}",
+        ],
+        checkout,
+        PYTHONPATH=checkout,
+    )
+    return json.loads((model / "eval.json").read_text())
+
+
+def test_measured_trained_and_evaluated(checkout, run_kit, tmp_path):
+    out = tmp_path / "out"
+    printed = run_kit(200, "--num_steps=40", MEASURE_FLAGS="--jobs=train --timed=0.3")
     measured = json.loads((out / "measure.json").read_text())
     assert measured["left_out"] == [], printed
     assert measured["best"]["ours train"]["tokens_per_second"] > 0
@@ -104,30 +143,23 @@ def test_measured_trained_and_evaluated(checkout, tmp_path):
         "weights-40-1-of-1.npz",
     }
 
-    # The library evaluates the weights on the same examples with draws of its own.
-    run(
-        [
-            sys.executable,
-            "tests/device/to_model.py",
-            f"--pieces={out}",
-            f"--output={tmp_path / 'model'}",
-        ],
-        checkout,
-        PYTHONPATH=checkout,
-    )
-    (held_out,) = (checkout / "runs" / "gpu").glob("*.heldout")
-    run(
-        [
-            sys.executable,
-            "-m",
-            "electra_tf",
-            "evaluate",
-            f"--workdir={tmp_path / 'model'}",
-            f"--data_dir={held_out}",
-        ],
-        checkout,
-        PYTHONPATH=checkout,
-    )
-    metrics = json.loads((tmp_path / "model" / "eval.json").read_text())
+    metrics = evaluated(checkout, tmp_path)
     for name in ("masked_lm_loss", "disc_loss"):
         assert metrics[name] == pytest.approx(result["eval"][name], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "name, losses",
+    [
+        ("electra_15", ["masked_lm_loss", "disc_loss"]),
+        ("all_tokens_mlm", ["masked_lm_loss", "all_tokens_loss"]),
+        ("electric", ["cloze_loss", "disc_loss"]),
+    ],
+)
+def test_other_objectives(checkout, run_kit, tmp_path, name, losses):
+    run_kit(0, "--num_steps=20", f"--config.objective.name={name}")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["complete"] and result["steps"] == 20 and result["skipped"] == 0
+    metrics = evaluated(checkout, tmp_path)
+    for loss in losses:
+        assert metrics[loss] == pytest.approx(result["eval"][loss], rel=0.05)

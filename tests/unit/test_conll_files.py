@@ -85,7 +85,7 @@ def test_json_lines(file_of):
             "a B\nb\n",
             r"as many columns as the file's first, 2\. Received: 1 in .*, line 2",
         ),
-        ("a.txt", "\n\n", r"at least one sentence\. Received: .*a\.txt"),
+        ("a.txt", "\n\n", r"at least one word\. Received: .*a\.txt"),
         ("a.txt", "word\n", "word_column and tag_column must be two columns"),
         ("a.txt", b"a B\n\xff B\n", "UTF-8.*a.txt, line 2"),
         ("a.txt.gz", b"no gzip", r"readable.*a\.txt\.gz"),
@@ -103,7 +103,9 @@ def test_json_lines(file_of):
         ("a.jsonl", '\n{"words": ["a"]}\n', "'tags' must be a list of strings.*null.*line 2"),
         ("a.jsonl", '{"words": ["a"], "tags": []}', r"as words, 1\. Received: 0 in .*line 1"),
         ("a.jsonl", '{"words": ["\\ud83d"], "tags": ["O"]}', "valid Unicode.*line 1"),
-        ("a.jsonl", "", "at least one sentence"),
+        ("a.jsonl", "", "at least one word"),
+        ("a.jsonl", '{"words": [], "tags": []}', "at least one word"),
+        ("a.txt", "a \ufeff", r"tag must not be empty\. Received: '\\ufeff' in .*a\.txt, line 1"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(file_of, name, text, message):

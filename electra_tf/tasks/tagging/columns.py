@@ -143,8 +143,8 @@ def sentences(
 
 
 def no_words(path: str) -> UserError:
-    """The error of a file without sentences."""
-    return UserError(f"A file of tagged words must hold at least one sentence. Received: {path}")
+    """The error of a file without words."""
+    return UserError(f"A file of tagged words must hold at least one word. Received: {path}")
 
 
 def _check_columns(layout: Layout, path: str, word_column: int, tag_column: int | None) -> None:

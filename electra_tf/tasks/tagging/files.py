@@ -14,6 +14,7 @@ from typing import Any
 
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
+from electra_tf.tasks import class_names
 from electra_tf.tasks.readers import json_text, rows, tables
 from electra_tf.tasks.tagging import columns
 
@@ -124,8 +125,9 @@ def read_sentences(path: str, fields: Fields, labelled: bool) -> TaggedSentences
             sentences.required_tags.append(tuple(sys.intern(tag) for tag in tags))
             sentences.first_lines.append(lines[0] if lines else 0)
             for line, tag in zip(lines, tags):
-                sentences.tag_lines.setdefault(tag, line)
-    if not sentences.words:
+                if sentences.tag_lines.setdefault(tag, line) == line:
+                    _require_visible(tag, tables.at(path, line))
+    if not sentences.words or (labelled and not sentences.tag_lines):
         raise columns.no_words(path)
     return sentences
 
@@ -182,9 +184,12 @@ def _json_rows(path, fields, labelled) -> Iterator[tuple[list[int], list[str], l
                     f"A sentence must have as many tags as words, {len(words)}. "
                     f"Received: {len(tags)} in {place}"
                 )
-            if not all(tags):
-                raise UserError(f"A tag must not be empty. Received: '' in {place}")
         yield [number] * len(words), words, tags
+
+
+def _require_visible(tag: str, place: str) -> None:
+    if not class_names.key_of(tag):
+        raise UserError(f"A tag must not be empty. Received: {tag!r} in {place}")
 
 
 def _words(record: Mapping, fields: Fields, place: str) -> list[str]:
