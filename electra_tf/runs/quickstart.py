@@ -107,7 +107,7 @@ def _run(config: Config, workdir: str, inputs: str) -> dict[str, float]:
         lambda: export_run(workdir, serving, VERSION, overwrite=True),
         newer_than=trained,
     )
-    stage.do("load the bundle, swap words", None, lambda: _show(bundle))
+    stage.do("load the bundle, swap words", None, lambda: _show(bundle, config))
     stage.do(
         "draw loss curves",
         picture,
@@ -268,7 +268,11 @@ def _build(corpus: str, vocab: str, shards: str, config: Config) -> None:
         )
 
 
-def _show(bundle: str) -> None:
+def _show(bundle: str, config: Config) -> None:
+    served = [each.signature for each in objectives.objective_class(config).served]
+    if "detect_replaced" not in served:
+        print(f"config.objective.name={config.objective.name} trains nothing that finds them")
+        return
     show_replaced.show(
         show_replaced.pairs_of(list(SWAPS)),
         show_replaced.load(bundle),
