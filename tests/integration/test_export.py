@@ -213,6 +213,7 @@ def test_model_card_says_what_was_exported(workdir, serving):
         "detect_replaced_ids",
         "encode",
         "fill_mask",
+        "score",
     }
     assert card["signatures"]["fill_mask"]["outputs"]["tokens"] == {
         "dtype": "string",
