@@ -1,4 +1,4 @@
-"""Predictions of a fine-tuned model for a file; of a pre-trained one, which text is most plausible."""
+"""Predictions of a fine-tuned model for a file, or the ranking of its texts by a pre-trained one."""
 
 import sys
 
