@@ -1,4 +1,4 @@
-"""Predictions of a fine-tuned model for a file, or the ranking of its texts by a pre-trained one."""
+"""Predictions of a fine-tuned model for a file; rankings of texts by a pre-trained one."""
 
 import sys
 
