@@ -45,7 +45,7 @@ class Ranker:
         """Tells of the texts in `source` whose ends no score has seen."""
         if self._num_cut:
             logging.warning(
-                "%s: %d of %d different texts are longer than the model's %d tokens and are cut; "
+                "%s: %d of %d texts are longer than the model's %d tokens and are cut; "
                 "their scores are those of their beginnings",
                 source,
                 self._num_cut,

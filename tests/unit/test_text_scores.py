@@ -5,6 +5,7 @@ import pytest
 
 import electra_tf
 from electra_tf.objectives import OBJECTIVES
+from electra_tf.serving.client.ranking import TextScore, rank
 from tests.unit.test_pretrained_serving import LENGTH, row_of, write
 
 TEXTS = [
@@ -96,7 +97,7 @@ def test_ends_that_no_score_sees_are_told(models, logged):
     [ranked] = loaded.rank([[longest, longest + "is", longest + "the data"]])
     assert ranked["scores"][1:] == pytest.approx(ranked["scores"][:1] * 2, abs=1e-4)
     [message] = logged()
-    assert message.startswith("candidates: 2 of 3 different texts are longer than the model's 20")
+    assert message.startswith("candidates: 2 of 3 texts are longer than the model's 20")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,11 @@ def test_ends_that_no_score_sees_are_told(models, logged):
 def test_what_cannot_be_ranked(models, lists, message):
     with pytest.raises(electra_tf.UserError, match=message):
         models["electra"][1].rank(lists)
+
+
+def test_scores_that_are_no_numbers_are_none():
+    with pytest.raises(electra_tf.UserError, match="must be finite. Received: nan for 'a'"):
+        rank([["a"]], lambda texts: [TextScore(float("nan"), 1)] * len(texts), ["line 3"])
 
 
 @pytest.mark.parametrize("name", OBJECTIVES.keys() - {*CAN_SCORE, "two_stage"})

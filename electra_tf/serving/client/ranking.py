@@ -1,5 +1,6 @@
 """Alternatives for one text, ranked by how plausible each is; for models here and on servers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -37,7 +38,8 @@ def rank(
         from 0, of equal ones the first.
 
     Raises:
-        UserError: a list of something else, an empty one, or a text without a token.
+        UserError: a list of something else, an empty one, a text without a token, or a score that
+            is no number.
     """
     if isinstance(lists, str | bytes | dict):
         raise UserError(f"candidates must be a list of lists. Received: {lists!r:.60}")
@@ -51,6 +53,11 @@ def rank(
         for text in texts:
             if not known[text].num_tokens:
                 raise UserError(f"A candidate must have a token. Received: {text!r:.60} in {place}")
+            if not math.isfinite(known[text].score):
+                raise UserError(
+                    f"A model's scores must be finite. Received: {known[text].score} for "
+                    f"{text!r:.60} in {place}"
+                )
         scores = [round(known[text].score, _DIGITS) for text in texts]
         rankings.append({"scores": scores, "best": scores.index(max(scores))})
     return rankings
