@@ -17,7 +17,10 @@ COMMANDS = {
     "pretrain": ("commands.pretrain", "shards to a pre-trained model"),
     "evaluate": ("commands.evaluate", "held-out metrics of a pre-training run"),
     "finetune": ("commands.finetune", "a pre-trained model to a model for one task"),
-    "predict": ("commands.predict", "predictions of a fine-tuned model for a file"),
+    "predict": (
+        "commands.predict",
+        "predictions of a fine-tuned model for a file; a pre-trained one ranks texts",
+    ),
     "convert": ("commands.convert", "models to and from Google's and Hugging Face's files"),
     "export": (
         "export.saved_model",

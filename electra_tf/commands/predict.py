@@ -1,16 +1,26 @@
-"""Predicts for a file with a fine-tuned model: `electra_tf predict --model=RUN …`.
+"""Predicts for a file: `electra_tf predict --model=RUN --input=FILE --output=FILE`.
 
+Of a fine-tuned model:
 The input is a file in the task's layout; labels are not needed. Questions come as SQuAD JSON or
 MRQA JSON lines, and {id: text} goes out. Sentences come as .jsonl, .tsv or .csv with the task's
 text fields, words as .jsonl ({"words": […]} or {"text": "…"}) or in columns, and JSON lines with
 labels and probabilities, scores, or tags and spans go out. Any of them may be .gz.
+
+A pre-trained model (electra and its kin, electric, mlm) ranks alternatives: of JSON lines
+{"candidates": ["text a", "text b", …]}, whose other fields are kept, the same lines with "scores",
+a number for each text, more being more plausible, and "best", the place of the largest from 0, of
+equal ones the first. What a text has beyond the model's length counts nothing; a warning tells.
 """
 
 from absl import flags
 
 from electra_tf import command
 
-_MODEL = command.define_path("model", None, "Workdir of a complete `electra_tf finetune`.")
+_MODEL = command.define_path(
+    "model",
+    None,
+    "Workdir of a complete `electra_tf finetune`; or a pre-trained run or model, to rank.",
+)
 _INPUT = command.define_path("input", None, "File to predict for.")
 _OUTPUT = command.define_path("output", None, "File to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace output if it exists.")

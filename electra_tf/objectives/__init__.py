@@ -105,6 +105,33 @@ def require_networks(config: Config, known: Collection[type[keras.Model]], file_
         )
 
 
+def require_signature(config: Config, model: keras.Model, signature: str, directory: str) -> None:
+    """Raises UserError if a model cannot answer a signature.
+
+    Args:
+        config, model: the model's.
+        signature: a name of `Served`.
+        directory: where it was loaded from.
+    """
+    kind = objective_class(config)
+    if any(served.signature == signature for served in kind.answerable(model)):
+        return
+    for served in kind.served:
+        if served.signature == signature:
+            raise UserError(
+                f"A model must have {served.needs} for {signature}. Received: {directory} without"
+            )
+    able = [
+        name
+        for name, found in OBJECTIVES.items()
+        if any(served.signature == signature for served in found.served)
+    ]
+    raise UserError(
+        f"For {signature} a model's config.objective.name must be one of {', '.join(able)}. "
+        f"Received: {directory}, {config.objective.name}"
+    )
+
+
 def name_of(model_class: type[keras.Model]) -> str:
     """The first objective that trains networks of this class."""
     return next(name for name, found in OBJECTIVES.items() if found.model_class is model_class)

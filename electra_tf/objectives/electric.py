@@ -43,7 +43,7 @@ class NoiseContrastive(Objective):
     model_class = Electric
     encoder = "discriminator"
     served = (
-        Served("score", "discriminator", "discriminator_head"),
+        Served("score", "discriminator", "discriminator_head", token_score=ops.negative),
         Served("encode", "discriminator"),
     )
     headline = (

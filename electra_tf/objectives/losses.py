@@ -13,6 +13,18 @@ def binary_cross_entropy(logits, labels):
     return ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
+def log_original(logits):
+    """Log of a discriminator's probability that a token is the original, log(1 - sigmoid(logits)).
+
+    Args:
+        logits: float32 [B, L], positive where a token looks replaced.
+
+    Returns:
+        float32 [B, L], at most 0.
+    """
+    return -binary_cross_entropy(logits, 0.0)
+
+
 def copy_or_predict(logits, is_input, losses):
     """Negative log-likelihood of tokens that are copied from the input or drawn from a softmax.
 

@@ -27,6 +27,7 @@ class MaskedLanguageModel(Objective):
     served = (
         Served("fill_mask", "encoder", "head", needs="its head"),
         Served("encode", "encoder"),
+        Served("score", "encoder", "head", needs="its head", bundled=False),  # a pass per token
     )
     headline = (
         _LOSS,

@@ -14,7 +14,7 @@ and a line in `objectives/__init__.py`.
 
 import abc
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -61,6 +61,10 @@ class Served:
         head: attribute of the model: what turns hidden states into the answer; None for none.
         needs: what the two are, in words, for a model that lacks one.
         optional: only served where it is asked for: its networks have no other use.
+        token_score: of the signature `score`, for a head that gives each token one logit: the
+            token's score by it, keras.ops only. None: the head predicts tokens, so each token is
+            masked in turn, a pass for each, and its score is its log-probability.
+        bundled: whether bundles have it; else it is for Python and commands alone.
     """
 
     signature: str
@@ -68,6 +72,8 @@ class Served:
     head: str | None = None
     needs: str = "its encoder"
     optional: bool = False
+    token_score: Callable[[Any], Any] | None = None
+    bundled: bool = True
 
     def layers(self, model: keras.Model) -> tuple:
         """Encoder and head of a model, None where it has none or needs none."""

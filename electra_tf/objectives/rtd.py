@@ -6,7 +6,7 @@ from electra_tf import features
 from electra_tf.models.electra import OPTIONAL_PARTS, Electra, parts_of
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
-from electra_tf.objectives.losses import binary_cross_entropy
+from electra_tf.objectives.losses import binary_cross_entropy, log_original
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase
@@ -34,6 +34,12 @@ class ReplacedTokenDetection(WithGenerator):
         Served("detect_replaced_ids", *_DETECTOR, needs="a discriminator with its head"),
         Served("fill_mask", "generator", "generator_head", needs="its generator", optional=True),
         Served("encode", "discriminator"),
+        Served(
+            "score",
+            *_DETECTOR,
+            needs="a discriminator with its head",
+            token_score=log_original,
+        ),
     )
     headline = (
         Metric("masked_lm_loss", "generator loss"),

@@ -5,7 +5,7 @@ of a pre-trained model, the task of a fine-tuned one.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,8 +17,11 @@ from electra_tf.config import Config
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.errors import UserError
 from electra_tf.models.finetuned import Finetuned
+from electra_tf.runs.ranking import Ranker
+from electra_tf.runs.text_tokens import tokens_of
 from electra_tf.saved import model_directory
 from electra_tf.saved.finetuned import is_finetuned, load_network
+from electra_tf.serving.client.ranking import TextScore
 from electra_tf.serving.graph.pretrained import PretrainedModel
 from electra_tf.tasks.base import FinetuningTask
 from electra_tf.tasks.finetuning import outputs_function, predict_outputs
@@ -105,7 +108,7 @@ class LoadedPretrained:
 
     def predict(self, texts: Sequence[str]) -> list:
         """What the model is made for: `detect_replaced`, `fill_mask`, `score` or `encode`."""
-        return getattr(self, self._serving().main_signature)(texts)
+        return getattr(self, objectives.objective_class(self.config).served[0].signature)(texts)
 
     def detect_replaced(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Which tokens do not fit.
@@ -121,12 +124,16 @@ class LoadedPretrained:
             UserError: the model has no discriminator with its head, or no vocabulary.
         """
         return [
-            _tokens_of(text, answer, replaced_probability="replaced_probability")
+            tokens_of(text, answer, replaced_probability="replaced_probability")
             for text, answer in self._answers("detect_replaced", texts)
         ]
 
     def score(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """How plausible texts are: their pseudo-log-likelihoods, by an Electric.
+        """How plausible texts are, by all of their tokens: more is more plausible.
+
+        A token's score is, by an Electric, its log-probability given all others, up to a constant;
+        by a discriminator, the log of the probability that it is the original; by a masked LM its
+        log-probability where it alone is masked, for which each token costs a pass.
 
         Args:
             texts: strings; the end of one that is longer than the model is not looked at.
@@ -136,15 +143,47 @@ class LoadedPretrained:
             and `end`, where in the text the word stands that it came from; `score`.
 
         Raises:
-            UserError: the model has no energies, or no vocabulary.
+            UserError: the model has none of these networks, or no vocabulary.
         """
         return [
             {
                 "score": float(answer["score"]),
-                "tokens": _tokens_of(text, answer, score="token_scores"),
+                "tokens": tokens_of(text, answer, score="token_scores"),
             }
             for text, answer in self._answers("score", texts)
         ]
+
+    def rank(self, candidates: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """Which of some texts is the most plausible, by `score`.
+
+        Args:
+            candidates: lists of texts to choose from. The end of a text that is longer than the
+                model counts nothing, of which a warning tells.
+
+        Returns:
+            For each list `scores` and `best`, as `electra_tf predict` writes them; see
+            `serving.client.ranking.rank`.
+
+        Raises:
+            UserError: no such lists, a text without a token, or a model that cannot score.
+
+        Example:
+            >>> electra_tf.load("runs/mine").rank([["the cat sat", "the cat sad"]])
+            [{'scores': [-..., -...], 'best': ...}]
+        """
+        ranker = Ranker(self)
+        rankings = ranker.rank(candidates)
+        ranker.warn("candidates")
+        return rankings
+
+    def text_scores(self, texts: Sequence[str]) -> Iterator[TextScore]:
+        """As `score`, without the tokens."""
+        for _, answer in self._answers("score", texts):
+            yield TextScore(float(answer["score"]), int((answer["end_offset"] > 0).sum()))
+
+    def require(self, signature: str) -> None:
+        """Raises UserError if the model cannot answer a signature, a name of `Served`."""
+        objectives.require_signature(self.config, self.network, signature, self.directory)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Hidden states of the last layer, for each text float32 [L, H], [CLS] and [SEP] included.
@@ -195,11 +234,8 @@ class LoadedPretrained:
         for text in texts:
             if not isinstance(text, str):
                 raise UserError(f"A text must be a string. Received: {text!r:.60}")
-        call = getattr(self._serving(), signature, None)
-        if call is None:
-            raise UserError(
-                f"{signature} needs a network that the model lacks. Received: {self.directory}"
-            )
+        self.require(signature)
+        call = getattr(self._serving(), signature)
         for first in range(0, len(texts), _BATCH_SIZE):
             some = texts[first : first + _BATCH_SIZE]
             outputs = call(tf.constant([text.encode(errors="ignore") for text in some]))
@@ -216,7 +252,7 @@ class LoadedPretrained:
             )
         if self._servable is None:
             self._servable = PretrainedModel(
-                objectives.objective_class(self.config),
+                objectives.objective_class(self.config).answerable(self.network),
                 self.network,
                 self.tokenizer,
                 self.config.model.max_positions,
@@ -300,32 +336,3 @@ class LoadedFinetuned:
 def _require_list(inputs: Sequence) -> None:
     if isinstance(inputs, str | bytes | dict):
         raise UserError(f"inputs must be a list, one entry each. Received: {inputs!r:.60}")
-
-
-def _tokens_of(text: str, answer: dict[str, np.ndarray], **numbers: str) -> list[dict[str, Any]]:
-    """The tokens of a text without [CLS] and [SEP], with offsets in characters.
-
-    Args:
-        text: what was asked about.
-        answer: its row of the outputs.
-        **numbers: names of outputs, by what they are called for a token.
-    """
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)  # in UTF-8
-    sizes[(points >= 0xD800) & (points < 0xE000)] = 0  # halves of pairs have none
-    begins = np.cumsum(sizes) - sizes
-    shown = answer["end_offset"] > 0
-    return [
-        {
-            "token": token.decode(),
-            "start": int(start),
-            "end": int(end),
-            **{name: float(value) for name, value in zip(numbers, values)},
-        }
-        for token, start, end, *values in zip(
-            answer["tokens"][shown],
-            np.searchsorted(begins, answer["start_offset"][shown], side="right") - 1,
-            np.searchsorted(begins, answer["end_offset"][shown], side="left"),
-            *(answer[output][shown] for output in numbers.values()),
-        )
-    ]

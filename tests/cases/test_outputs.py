@@ -124,7 +124,7 @@ def test_predictions_are_refused_before_any_work(model, tmp_path):
         with pytest.raises(UserError, match="must leave the inputs alone"):
             prediction.predict(model, str(source), str(output), overwrite=True)
     assert contents(tmp_path) == before
-    with pytest.raises(UserError, match="fine-tuned model"):
+    with pytest.raises(UserError, match="files of a task are for a fine-tuned model"):
         prediction.predict(model, str(source), str(old), overwrite=True)
     assert old.read_text() == "old"
 

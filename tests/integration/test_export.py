@@ -213,6 +213,7 @@ def test_model_card_says_what_was_exported(workdir, serving):
         "detect_replaced_ids",
         "encode",
         "fill_mask",
+        "score",
     }
     assert card["signatures"]["fill_mask"]["outputs"]["tokens"] == {
         "dtype": "string",
@@ -272,7 +273,7 @@ def test_commands_and_their_errors(workdir, serving, tmp_path):
         "--precision=bfloat16",
     )
     assert code == 0 and str(tmp_path / "out" / "1") in out
-    assert "encode (text), serving_default (text)" in out and "fill_mask" not in out
+    assert "encode (text), score (text), serving_default (text)" in out and "fill_mask" not in out
     card = json.loads((tmp_path / "out" / "1" / "model_card.json").read_text())
     assert (card["max_seq_length"], card["precision"]) == (8, "bfloat16")
     assert card["export_command"].startswith(f"electra_tf export --model={workdir} ")

@@ -138,14 +138,18 @@ def test_masks_are_filled_in(pretrained, tmp_path, tiny_vocab_file):
             values = list(candidates.values())
             assert len(values) == 5 and values == sorted(values, reverse=True) and sum(values) < 1
             assert all(token in model.tokenizer.vocabulary for token in candidates)
-    with pytest.raises(ValueError, match="detect_replaced needs a network"):
+    with pytest.raises(ValueError, match="For detect_replaced a model.* must be one of electra, "):
         masked.detect_replaced(texts)
 
 
 def test_what_cannot_be_predicted_is_told(tmp_path, tiny_vocab_file, pretrained):
     alone = electra_tf.load(write(tmp_path, tiny_vocab_file, "electra", parts=()))
-    for call in (alone.predict, alone.fill_mask):
-        with pytest.raises(electra_tf.UserError, match="needs a network that the model lacks"):
+    for call, lacking in (
+        (alone.predict, "a discriminator with its head for detect_replaced"),
+        (alone.score, "a discriminator with its head for score"),
+        (alone.fill_mask, "its generator for fill_mask"),
+    ):
+        with pytest.raises(electra_tf.UserError, match=f"must have {lacking}. Received: .* with"):
             call(["text"])
     model = electra_tf.load(pretrained)
     for given, message in (("text", "must be a list"), ([3], "must be a string. Received: 3")):

@@ -243,6 +243,20 @@ def test_what_the_server_refuses(server, protocol, changes, inputs, signature, m
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_server_ranks_as_the_model_does(server, protocol, model, lines):
+    import electra_tf
+
+    lists = [lines[:3], [lines[4]], ["one two", "two one", "one two"]]
+    client = new_client(protocol, server[protocol], "electra")
+    expected = electra_tf.load(model).rank(lists)
+    assert len({ranked["scores"][0] for ranked in expected}) == 3
+    for ranked, ours in zip(client.rank(lists), expected, strict=True):
+        assert ranked["best"] == ours["best"]
+        assert ranked["scores"] == pytest.approx(ours["scores"], abs=1e-3)
+    assert client.rank([]) == []
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_servers_that_do_not_answer(server, protocol):
     other = server["rest" if protocol == "grpc" else "grpc"]
     for target in ("localhost:1", other):  # nobody, and one who speaks another protocol

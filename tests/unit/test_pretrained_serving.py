@@ -135,7 +135,7 @@ def test_encode_gives_hidden_states(both, tiny_vocab_file):
 def test_signatures_are_those_of_the_parts(both):
     _, servable = both
     detecting = (
-        {"detect_replaced", "detect_replaced_ids"}
+        {"detect_replaced", "detect_replaced_ids", "score"}
         if servable.main_signature == "detect_replaced"
         else set()
     )

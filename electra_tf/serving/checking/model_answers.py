@@ -147,7 +147,7 @@ def _compare_scores(model, served, session, name, longest, differences) -> None:
     encoder, head = served.layers(model)
     answers = _ask(session, name, {"text": _TEXTS})
     for row, batch in _rows(model, longest):
-        scores = -np.asarray(head(encoder(batch)))[0]
+        scores = np.array(served.token_score(head(encoder(batch))))[0]
         scores[[0, -1]] = 0.0  # [CLS] and [SEP]
         what = f"of {_VALID[row][:40]!r}"
         differences.add(

@@ -2,9 +2,11 @@
 
 import abc
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from electra_tf.errors import UserError
-from electra_tf.serving.client import targets
+from electra_tf.serving.client import ranking, targets
 from electra_tf.serving.client.targets import DEFAULT_PORTS, Target
 
 _UNKNOWN_HOST = re.compile(
@@ -61,6 +63,26 @@ class Client(abc.ABC):
                     f"{len(values) if isinstance(values, list) else 'no'} rows for {number} texts"
                 )
         return outputs
+
+    def rank(self, candidates: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """Which of some texts is the most plausible, by the signature `score`.
+
+        Args:
+            candidates: lists of texts to choose from. All are sent in one call.
+
+        Returns:
+            What `electra_tf.load(DIR).rank` gives; see `ranking.rank`.
+
+        Raises:
+            UserError, ConnectionError: as of `predict`, and of `ranking.rank`.
+        """
+
+        def scores_of(texts: list[str]) -> list[ranking.TextScore]:
+            outputs = self.predict({"text": texts}, "score") if texts else {}
+            ends = [sum(end > 0 for end in row) for row in outputs.get("end_offset", ())]
+            return [ranking.TextScore(*each) for each in zip(outputs.get("score", ()), ends)]
+
+        return ranking.rank(candidates, scores_of)
 
     @abc.abstractmethod
     def _outputs(self, inputs: dict[str, list[str]], signature: str) -> dict[str, list]:

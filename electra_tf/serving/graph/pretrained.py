@@ -11,6 +11,7 @@ them means nothing).
 """
 
 import os
+from collections.abc import Collection
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,7 @@ from electra_tf import config as configuration
 from electra_tf import objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
-from electra_tf.objectives.objective import Objective
+from electra_tf.objectives.objective import Served
 from electra_tf.saved.model_directory import tokenizer_of
 from electra_tf.saved.precision import dtype_of
 from electra_tf.saved.weights import SavedWeights
@@ -42,33 +43,31 @@ class PretrainedModel(tf.Module):
         tokenizer_files: what the bundle carries beside the graph.
 
     Args:
-        objective: which the model was trained for; says what can be asked.
+        answerable: what can be asked, the main signature first; the model has the networks for it.
         model: its networks.
         tokenizer: of the vocabulary the model was trained with.
         max_seq_length, step: the attributes.
-        optional: whether also what needs networks of no other use, such as a generator.
     """
 
     tokenizer_files: list[tf.saved_model.Asset]
 
     def __init__(
         self,
-        objective: type[Objective],
+        answerable: Collection[Served],
         model: keras.Model,
         tokenizer: Tokenizer,
         max_seq_length: int,
         step: int = 0,
-        optional: bool = True,
     ):
         super().__init__(name="pretrained_model")
-        self.main_signature = objective.served[0].signature
+        self.main_signature = next(iter(answerable)).signature
         self.max_seq_length, self.step = max_seq_length, step
         used, networks = set(), {}
-        for served in objective.answerable(model):
-            if served.optional and not optional:
-                continue
+        for served in answerable:
             encoder, head = served.layers(model)
-            networks[served.signature] = PretrainedNetwork(encoder, head, tokenizer, max_seq_length)
+            networks[served.signature] = PretrainedNetwork(
+                encoder, head, tokenizer, max_seq_length, served.token_score
+            )
             used |= {
                 variable.path
                 for layer in (encoder, head)
@@ -124,9 +123,12 @@ def load_pretrained(
     model = objective.build_model(saved.shapes, dtype_of(precision))
     _require_networks(objective, model, include_generator, workdir, saved)
     saved.assign({variable.path: variable.value for variable in model.trainable_variables})
-    return PretrainedModel(
-        type(objective), model, tokenizer, length, saved.step, optional=include_generator
-    )
+    answerable = [
+        served
+        for served in objective.answerable(model)
+        if served.bundled and (include_generator or not served.optional)
+    ]
+    return PretrainedModel(answerable, model, tokenizer, length, saved.step)
 
 
 def _length(config: Config, max_seq_length: int | None) -> int:

@@ -1,6 +1,8 @@
 """What the signatures of a pre-trained model are made of: an encoder, a head, a tokenizer."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,12 +31,14 @@ class PretrainedNetwork:
         head: makes the answer of them; None where hidden states are the answer.
         tokenizer: of the vocabulary the model was trained with.
         max_seq_length: tokens of the longest text, [CLS] and [SEP] included.
+        token_score: as of `Served`.
     """
 
     encoder: Encoder
     head: keras.layers.Layer | None
     tokenizer: Tokenizer
     max_seq_length: int
+    token_score: Callable[[Any], Any] | None = None
 
     def hidden(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor

@@ -175,12 +175,12 @@ def _column(header: list[str], field: str, path: str) -> int:
     if header.count(field) != 1:
         raise UserError(
             f"A header must have the column {field!r} once. Received: {path} with "
-            f"the columns {_listed(header)}"
+            f"the columns {listed(header)}"
         )
     return header.index(field)
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Names of columns or fields, for messages."""
     shown = [repr(name if len(name) <= 60 else name[:60] + "…") for name in names]
     more = len(shown) - _SHOWN_COLUMNS
@@ -206,7 +206,12 @@ def _comma_separated(path: str) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _json_rows(path: str, fields: tuple[str, ...]) -> Iterator[Row]:
+def json_objects(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects of JSON lines; blank lines are left out.
+
+    Raises:
+        UserError: a line that is no JSON object, or a damaged file.
+    """
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -226,10 +231,15 @@ def _json_rows(path: str, fields: tuple[str, ...]) -> Iterator[Row]:
                 f"A .jsonl file must have one JSON object per line. Received: "
                 f"{line.strip()[:60]} in {at(path, number)}"
             )
+        yield number, value
+
+
+def _json_rows(path: str, fields: tuple[str, ...]) -> Iterator[Row]:
+    for number, value in json_objects(path):
         missing = [field for field in fields if field not in value]
         if missing:
             raise UserError(
                 f"A row must have the field {missing[0]!r}. Received: "
-                f"{at(path, number)} with the fields {_listed(value)}"
+                f"{at(path, number)} with the fields {listed(value)}"
             )
         yield Row(number, tuple(value[field] for field in fields))
