@@ -6,6 +6,9 @@ sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recal
 an Electric also cloze_loss and pseudo_log_likelihood, the mean over the tokens of the text; of
 electra_15 disc_masked_loss; of replace_mlm and all_tokens_mlm main_lm_loss and main_lm_accuracy,
 at the masked-out positions, and of the latter all_tokens_loss and all_tokens_accuracy.
+embedding_cosine_discriminator and embedding_cosine_generator are the mean cosine similarity of two
+tokens' vectors, for each network with a token table of its own (embedding_cosine_encoder where
+there is no discriminator).
 """
 
 from absl import flags

@@ -11,7 +11,7 @@ from electra_tf.config.checks import divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
-SHARING = ("all", "embeddings", "token_embeddings", "none")
+SHARING = ("all", "embeddings", "token_embeddings", "none", "gdes")
 GENERATORS = ("trained", "uniform", "unigram", "frozen")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
@@ -72,7 +72,7 @@ class GeneratorConfig(Fields):
     layer_fraction: float = number(1.0, 0, 1, "(]")
     num_heads: int = number(0, 0, MAX_WIDTH)  # 0: max(1, hidden // 64), as in the original
     intermediate_size: int = number(0, 0, 1 << 20)  # 0: 4 x hidden, as in the original
-    # of its own tables (sharing=none); 0: hidden, as in the original
+    # of its own tables, with sharing=none alone; 0: hidden, as in the original
     embedding_size: int = number(0, 0, MAX_WIDTH)
 
 

@@ -107,6 +107,8 @@ def convert(
         pretrained = model_directory.read(source)
     if encoder_only:
         pretrained = pretrained.encoder_only()
+    elif output_format != "electra_tf":
+        pretrained = pretrained.published()
     if vocab is not None:
         settings = tokenization.settings_of(pretrained.config.data)
         pretrained.vocabulary = tokenization.read_vocabulary(vocab, settings)

@@ -51,13 +51,17 @@ class Embeddings(keras.layers.Layer):
         """Vectors of tokens: float32 [*shape of ids, E]."""
         return layout.take(self.tokens, ids)
 
+    def summed(self, input_ids, segment_ids, layout):
+        """Rows of all tables for int32 ids, which are `layout.tokens`: float32 [..., E]."""
+        output = self.positions.add_to_embeddings(self.lookup(input_ids, layout), layout)
+        return output + layout.take_few(self.segments, segment_ids)
+
     def output_weights(self, dtype: str):
         """The tokens' vectors as the output layer that predicts tokens: [V, E] in `dtype`."""
         return ops.cast(self.tokens, dtype)
 
     def call(self, input_ids, segment_ids, layout, dropout=None):
         """Embeds int32 ids, which are `layout.tokens`: [T, E] in the compute dtype."""
-        output = self.positions.add_to_embeddings(self.lookup(input_ids, layout), layout)
-        output = output + layout.take_few(self.segments, segment_ids)
+        output = self.summed(input_ids, segment_ids, layout)
         output = self.layer_norm(ops.reshape(output, (-1, self.size)))
         return dropout(output, self._config.hidden_dropout) if dropout is not None else output

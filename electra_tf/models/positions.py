@@ -1,11 +1,9 @@
 """How a network knows where its tokens stand."""
 
-import keras
 from keras import ops
 
 from electra_tf.config import ModelConfig
 from electra_tf.errors import UserError
-from electra_tf.models.initialization import TRUNCATED_NORMAL, add_weight
 
 
 class AbsolutePositions:
@@ -16,23 +14,21 @@ class AbsolutePositions:
     """
 
     def __init__(self, config: ModelConfig):
-        self._shape = config.max_positions, config.embedding_size
+        self._length = config.max_positions
 
-    def build(self, embeddings: keras.layers.Layer) -> None:
-        """Adds the scheme's weights to the embeddings, in their `build`."""
-        self._table = add_weight(
-            embeddings, "positions", self._shape, TRUNCATED_NORMAL, autocast=False
-        )
+    def build(self, embeddings) -> None:
+        """Adds the scheme's weights to the `Embeddings`, in their `build`."""
+        self._table = embeddings.add_table("positions", self._length)
 
     def add_to_embeddings(self, embedded, layout):
         """Float32 embeddings of `layout.tokens`, [..., E], and what the positions add to them."""
         if layout.positions is not None:
             return embedded + layout.take(self._table, layout.positions)
         length = embedded.shape[1]
-        if length is not None and length > self._shape[0]:
+        if length is not None and length > self._length:
             raise UserError(
                 "A row must have at most as many tokens as the model has positions, "
-                f"{self._shape[0]}. Received: {length}"
+                f"{self._length}. Received: {length}"
             )
         length = ops.shape(embedded)[1] if length is None else length
         return embedded + ops.expand_dims(self._table[:length], 0)

@@ -11,6 +11,7 @@ from electra_tf import features
 from electra_tf.errors import UserError
 from electra_tf.models.electric import Electric
 from electra_tf.models.layers import at_positions
+from electra_tf.models.sharing import sharing_of
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import generators, masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy
@@ -117,6 +118,12 @@ class NoiseContrastive(Objective):
         counts = super().eval_counts(model, batch, draws, replacements)
         counts[_LIKELIHOOD] = -ops.sum(model(batch) * self._candidates(batch))
         return counts
+
+    def token_tables(self, model):
+        tables = super().token_tables(model)
+        if sharing_of(self.config.model).own_tokens:
+            tables["generator"] = model.generator_ltr.embeddings
+        return tables
 
     def metrics(self, counts):
         ratio = counting.ratio

@@ -132,8 +132,8 @@ class FrozenGenerator(TrainedGenerator):
             )
         if config.model.sharing != "none":
             raise UserError(
-                "With config.objective.generator=frozen config.model.sharing must be none: what a "
-                "generator shares would not stand still. "
+                "With config.objective.generator=frozen config.model.sharing must be none: a "
+                "generator that stands still can share nothing with what learns. "
                 f"Received: {config.model.sharing}"
             )
         _check_network(config)
@@ -162,6 +162,12 @@ class UniformGenerator(TrainedGenerator):
 
     def check(self):
         """There is no network, so nothing of `config.generator` counts."""
+        if self._config.model.sharing == "gdes":
+            raise UserError(
+                "With config.model.sharing=gdes the discriminator adds to what a generator has "
+                "learnt of the tokens, so config.objective.generator must be trained. "
+                f"Received: {self._config.objective.generator}"
+            )
 
     def passes(self):
         return ()
@@ -237,7 +243,7 @@ def _check_network(config):
         )
     if config.generator.embedding_size and model.sharing != "none":
         raise UserError(
-            "config.generator.embedding_size must be 0 where the generator has no tables "
-            f"of its own (config.model.sharing={model.sharing}). Received: "
-            f"{config.generator.embedding_size}"
+            "config.generator.embedding_size must be 0 unless config.model.sharing is none: else "
+            f"the generator's tables are of the discriminator's size, {model.embedding_size}. "
+            f"Received: {config.generator.embedding_size} with {model.sharing}"
         )

@@ -19,13 +19,16 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from electra_tf.config import Config, OptimizerConfig
+from electra_tf.models.embeddings import Embeddings
 from electra_tf.models.initialization import initialize, shapes_of
 from electra_tf.models.randomness import Draws, Dropout
 from electra_tf.objectives import flops
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase, Timeline
+from electra_tf.objectives.similarity import average_cosine
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
 LIKELIHOOD = "log-likelihood"
@@ -294,3 +297,16 @@ class Objective(abc.ABC):
     ) -> dict:
         """Counts of a discriminator against replacements that no generator chose."""
         raise NotImplementedError
+
+    def token_tables(self, model: keras.Model) -> dict[str, Embeddings]:
+        """Embeddings that look tokens up in tables of their own, by what reads with them."""
+        return {self.encoder: model.embeddings}
+
+    def weight_metrics(self, model: keras.Model) -> dict[str, float]:
+        """Metrics of the weights alone, for which no batch is needed."""
+        return {
+            f"embedding_cosine_{name}": average_cosine(
+                ops.convert_to_numpy(table.output_weights("float32"))[: self.special.vocab_size]
+            )
+            for name, table in self.token_tables(model).items()
+        }

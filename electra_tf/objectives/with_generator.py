@@ -1,6 +1,7 @@
 """What objectives share in which one network reads what a generator has put into the text."""
 
 from electra_tf.config import breakpoints
+from electra_tf.models.sharing import sharing_of
 from electra_tf.objectives import generators, masking, over_steps
 from electra_tf.objectives.objective import Objective
 
@@ -43,6 +44,12 @@ class WithGenerator(Objective):
         if not self._weights:
             return self.terms
         return {**self.terms, self.main_term: over_steps.value_at(self._weights, step)}
+
+    def token_tables(self, model):
+        tables = super().token_tables(model)
+        if model.generator is not None and sharing_of(self.config.model).own_tokens:
+            tables["generator"] = model.generator.embeddings
+        return tables
 
     def _generate(self, model, batch, draws, dropout):
         """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""

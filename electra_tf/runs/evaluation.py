@@ -79,6 +79,7 @@ def evaluate(
         )
     opened = dataset.open_split(config.data.dir, split)
     metrics = {"step": step, "examples": opened.num_examples, **metrics}
+    metrics |= task.objective.weight_metrics(model)
     if random_words:
         metrics["most_frequent_token_share"] = _most_frequent_token_share(opened, task)
     if runtime.is_chief:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 
+import numpy as np
 from absl import logging
 
 from electra_tf import config as configuration
@@ -11,6 +12,7 @@ from electra_tf import files, objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
+from electra_tf.models.sharing import EMBEDDINGS, MODES, NothingShared, sharing_of
 from electra_tf.objectives import generators
 from electra_tf.runs.ready_generator import ReadyGenerator
 from electra_tf.saved import model_directory
@@ -33,7 +35,9 @@ def pretrain(config: Config, workdir: str) -> int:
     With `config.init_from` a new run starts from that model: it takes over sizes and weights, but
     not the optimizer's state, and evaluates before its first step. `config.init_schedule` says
     whether steps, so learning rate and order of the examples, count from 0 again ("restart") or
-    from where the model was ("continue"). A generator that the model lacks starts fresh.
+    from where the model was ("continue"). A generator that the model lacks starts fresh. What the
+    networks share is the model's, too, except from and to `config.model.sharing=gdes`: there the
+    run has its own, with the same tables.
 
     Raises:
         UserError: a config field, the data, or a workdir that holds another model, is not a run's
@@ -73,9 +77,9 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
     ready = config.objective.generator_from
     generator = ReadyGenerator(ready) if ready else None
     if config.init_from:
-        start = Start(config.init_from, config.init_schedule == "continue", not ready)
+        start = Start(config, with_generator=not ready)
         if former is None:
-            start.prepare(config)
+            start.prepare()
         else:
             config.take_networks(former)
         objectives.validate(config)
@@ -119,22 +123,23 @@ class Start:
     The directory is read when it is first needed: never, once the run has a checkpoint.
 
     Args:
-        directory: a model directory, or the workdir of a run.
-        keep_step: whether steps go on counting from the model's.
-        with_generator: whether its generator is taken, too.
+        config: of the run.
+        with_generator: whether the model's generator is taken, too.
     """
 
-    def __init__(self, directory: str, keep_step: bool, with_generator: bool = True):
-        self._directory, self._keep_step = directory, keep_step
+    def __init__(self, config: Config, with_generator: bool = True):
+        self._config, self._directory = config, config.init_from
+        self._keep_step = config.init_schedule == "continue"
         self._with_generator = with_generator
 
     @functools.cached_property
     def _source(self):
         return model_directory.open_directory(self._directory)
 
-    def prepare(self, config: Config) -> None:
-        """Gives a config the networks of the model."""
+    def prepare(self) -> None:
+        """Gives the config the networks of the model."""
         source, saved = self._source
+        config = self._config
         kinds = [objectives.objective_class(each).model_class for each in (source, config)]
         if kinds[0] is not kinds[1]:
             raise UserError(
@@ -143,7 +148,10 @@ class Start:
                 f"Received: {config.objective.name}"
             )
         has_generator = any(path.startswith(generators.WEIGHTS) for path in saved.shapes)
+        own = config.model.sharing
         config.take_networks(source, generator=self._with_generator and has_generator)
+        if own != config.model.sharing and self._changes_tables(own):
+            self._keep_sharing(own)
 
     def check(self, config: Config) -> None:
         """Raises UserError if no step is left."""
@@ -162,8 +170,10 @@ class Start:
             for path, weight in state.weights.items()
             if self._with_generator or not path.startswith(generators.WEIGHTS)
         }
-        saved.assign({path: weight for path, weight in weights.items() if path in saved.shapes})
-        fresh = {path.split("/")[0] for path in weights if path not in saved.shapes}
+        tables = self._tables()
+        there = saved.shapes.keys() | tables.keys()
+        saved.assign({path: weights[path] for path in weights if path in there}, tables)
+        fresh = {path.split("/")[0] for path in weights if path not in there}
         if fresh:
             logging.warning(
                 "%s lacks these networks, which start from fresh weights: %s",
@@ -172,6 +182,39 @@ class Start:
             )
         if self._keep_step:
             state.step.assign(saved.step)
+
+    def _changes_tables(self, own: str) -> bool:
+        """Whether the model's sharing or another one trains something else than tables."""
+        modes = own, self._source[0].model.sharing
+        return modes[0] != modes[1] and not all(MODES[mode].trains_tables for mode in modes)
+
+    def _keep_sharing(self, own: str) -> None:
+        """Gives the config, which has the model's networks, its own sharing again."""
+        config, size = self._config, self._config.generator_model().embedding_size
+        if MODES[own].own_tokens and size != config.model.embedding_size:
+            raise UserError(
+                f"For config.model.sharing={own} config.init_from must have a generator whose "
+                f"tables are of the discriminator's size, {config.model.embedding_size}, or none. "
+                f"Received: {self._directory} with tables of size {size}"
+            )
+        config.model.sharing = own
+        config.generator.embedding_size = size if own == NothingShared.name else 0
+
+    def _tables(self) -> dict[str, np.ndarray]:
+        """Embeddings to start with where the run does not train what the model has trained."""
+        source, saved = self._source
+        before, own = sharing_of(source.model), sharing_of(self._config.model)
+        if not self._changes_tables(own.name):
+            return {}
+        logging.warning(
+            "%s has config.model.sharing=%s, this run %s: %s",
+            self._directory,
+            before.name,
+            own.name,
+            own.beginning,
+        )
+        found = {path: saved.read(path) for path in saved.shapes if path.startswith(EMBEDDINGS)}
+        return own.trained(before.tables(found))
 
 
 def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:

@@ -7,6 +7,7 @@ takes such a directory. A converted one has weights only, a run's also the optim
 import dataclasses
 import os
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +18,7 @@ from electra_tf.errors import UserError
 from electra_tf.files import Kind, new_directory, write_text
 from electra_tf.models.electra import Corrector, Electra, MaskedLM
 from electra_tf.models.electric import Electric
+from electra_tf.models.sharing import sharing_of
 from electra_tf.saved.weights import SavedWeights, compare_shapes
 from electra_tf.text import tokenization
 from electra_tf.text.tokenizer import Tokenizer
@@ -53,15 +55,37 @@ class Pretrained:
             check_vocabulary(self.vocabulary, self.config.model.vocab_size, source)
         return self
 
+    def published(self) -> "Pretrained":
+        """The model as all but training reads it: its tables are those that the networks read.
+
+        Itself, except where `config.model.sharing` trains something else, such as differences.
+        """
+        sharing = sharing_of(self.config.model)
+        if sharing.trains_tables:
+            return self
+        return dataclasses.replace(
+            self, config=sharing.published(self.config), weights=sharing.tables(self.weights)
+        )
+
+    def network(self, dtype: str = "float32") -> keras.Model:
+        """Its networks, as published; the argument is Keras's dtype policy."""
+        published = self.published()
+        objective = objectives.build_objective(published.config)
+        model = objective.build_model(published.weights, dtype)
+        for variable in model.trainable_variables:
+            variable.value.assign(published.weights[variable.path])
+        return model
+
     def encoder_only(self) -> "Pretrained":
         """The encoder that fine-tuning starts from, as an `Electra` without generator and heads."""
         own = f"{objectives.objective_class(self.config).encoder}/"
+        published = self.published()
         weights = {
             path.replace(own, "discriminator/", 1): value
-            for path, value in self.weights.items()
+            for path, value in published.weights.items()
             if path.startswith(("embeddings/", own))
         }
-        config = Config.from_json(self.config.to_json())
+        config = Config.from_json(published.config.to_json())
         config.objective.name = objectives.name_of(Electra)
         return Pretrained(config, weights, self.vocabulary, self.step)
 
@@ -134,18 +158,18 @@ def load_network(directory: str) -> Electra | MaskedLM | Corrector | Electric:
     Returns:
         A Keras model: an `Electra`, whose `generator`, `generator_head` or `discriminator_head`
         is None where the directory has none, a `MaskedLM`, a `Corrector` or an `Electric`. Two
-        attributes come with it: `config`, and `tokenizer`, None where there is no vocabulary.
+        attributes come with it: `config`, that of the published model (see `Pretrained`), and
+        `tokenizer`, None where there is no vocabulary.
 
     Raises:
         UserError: no model directory, or its weights are not those of its config.
     """
-    config, saved = open_directory(directory)
-    model = objectives.build_objective(config).build_model(saved.shapes, dtype="float32")
-    saved.assign({variable.path: variable.value for variable in model.trainable_variables})
+    pretrained = read(directory).published()
+    model, config = pretrained.network(), pretrained.config
     model.config, model.tokenizer = config, None
-    vocabulary = vocabulary_of(directory, config)
-    if vocabulary is not None:
-        model.tokenizer = tokenization.build(vocabulary, tokenization.settings_of(config.data))
+    if pretrained.vocabulary is not None:
+        settings = tokenization.settings_of(config.data)
+        model.tokenizer = tokenization.build(pretrained.vocabulary, settings)
         model.tokenizer.max_seq_length = config.model.max_positions
     return model
 
@@ -157,7 +181,7 @@ def entries(config: Config | FinetuneConfig) -> tuple[str, ...]:
 
 
 def read(directory: str) -> Pretrained:
-    """The newest weights of a model directory, in memory."""
+    """The newest weights of a model directory, in memory, as they are trained."""
     config, saved = open_directory(directory)
     vocabulary = vocabulary_of(directory, config)
     if vocabulary is not None:  # older directories do not say

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -52,22 +53,27 @@ class SavedWeights:
         """One weight by its variable path."""
         return self._read(f"weights/{path}")
 
-    def assign(self, weights: dict[str, tf.Variable]) -> int:
+    def assign(
+        self, weights: dict[str, tf.Variable], instead: Mapping[str, np.ndarray] | None = None
+    ) -> int:
         """Fills variables, all or none, and returns the step.
 
         Args:
             weights: by path; the checkpoint may hold more.
+            instead: what to take for some of them in place of what the checkpoint holds.
 
         Raises:
             UserError: some are missing or have another shape; lists them.
         """
+        instead = instead or {}
+        shapes = {**self.shapes, **{path: value.shape for path, value in instead.items()}}
         compare_shapes(
             {path: tuple(weight.shape) for path, weight in weights.items()},
-            {path: shape for path, shape in self.shapes.items() if path in weights},
+            {path: shape for path, shape in shapes.items() if path in weights},
             self._path,
         )
         for path, weight in weights.items():
-            weight.assign(self.read(path))
+            weight.assign(instead[path] if path in instead else self.read(path))
         return self.step
 
     def _read(self, name):

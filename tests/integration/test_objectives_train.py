@@ -19,7 +19,12 @@ from electra_tf.serving.checking.check import check_bundle
 
 pytestmark = pytest.mark.slow
 STEPS, FEW = 200, 20
-NAMES = [name for name in OBJECTIVES if name not in ("electra", "mlm", "two_stage")]
+CASES = {
+    name: {"objective.name": name}
+    for name in OBJECTIVES
+    if name not in ("electra", "mlm", "two_stage")
+}
+CASES["gdes"] = {"model.sharing": "gdes"}
 LONG = {
     "optimizer.schedule": "constant",  # so that short runs begin as long ones do
     "runtime.deterministic": True,
@@ -37,11 +42,11 @@ SHORT_RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=CASES)
 def runs(request, data, tmp_path_factory):
     """A long run, the same killed and continued, and short ones; with the errors of all."""
     root = tmp_path_factory.mktemp(request.param)
-    fields = {"objective.name": request.param}
+    fields = CASES[request.param]
     done = tiny_runs.together(
         data,
         (root / "whole", fields, LONG),

@@ -118,6 +118,7 @@ def test_padding_is_not_seen():
         ("embeddings", set()),
         ("token_embeddings", {"positions", "segments", "gamma", "beta"}),
         ("none", {"tokens", "positions", "segments", "gamma", "beta"}),
+        ("gdes", {"tokens", "positions", "segments", "gamma", "beta"}),
     ],
 )
 def test_sharing_decides_which_embeddings_the_generator_owns(sharing, expected):
@@ -127,13 +128,13 @@ def test_sharing_decides_which_embeddings_the_generator_owns(sharing, expected):
     own = {path.rsplit("/", 1)[-1] for path in paths if path.startswith("generator_embeddings/")}
     assert own == expected
     assert (model.generator is model.discriminator) == (sharing == "all")
-    # Whatever is shared is trained by both: the generator's loss reaches the token table.
+    # Whatever is shared is trained by both, but for gdes: the generator's loss reaches the table.
     batch = batch_of([[2, 11, 12, 13, 3]])
     with tf.GradientTape() as tape:
         hidden = model.generator(batch)
         loss = tf.reduce_sum(model.generator_head(hidden, tf.constant([[1, 2]])) ** 2)
     gradient = tape.gradient(loss, model.embeddings.tokens.value)
-    assert (gradient is None) == (sharing == "none")
+    assert (gradient is None) == (sharing in ("none", "gdes"))
 
 
 def test_every_mode_of_sharing_has_its_networks():

@@ -10,20 +10,17 @@ others are an error of that call (of ids beyond the vocabulary a GPU sees nothin
 them means nothing).
 """
 
-import os
 from collections.abc import Collection
 
 import keras
 import tensorflow as tf
 
-from electra_tf import config as configuration
 from electra_tf import objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.objectives.objective import Served
-from electra_tf.saved.model_directory import tokenizer_of
+from electra_tf.saved import model_directory
 from electra_tf.saved.precision import dtype_of
-from electra_tf.saved.weights import SavedWeights
 from electra_tf.serving.graph.pretrained_network import PretrainedNetwork
 from electra_tf.serving.graph.signatures import SIGNATURES
 from electra_tf.text.tokenizer import Tokenizer
@@ -115,20 +112,19 @@ def load_pretrained(
         UserError: the workdir is incomplete or has no discriminator, or no generator though one
             is asked for; or the length is not one.
     """
-    config = objectives.validate(configuration.load(workdir))
-    saved = SavedWeights(os.path.join(workdir, "checkpoints"))
+    pretrained = model_directory.read(workdir)
+    config = pretrained.config
     length = _length(config, max_seq_length)
-    tokenizer = tokenizer_of(workdir, config)
-    objective = objectives.build_objective(config)
-    model = objective.build_model(saved.shapes, dtype_of(precision))
-    _require_networks(objective, model, include_generator, workdir, saved)
-    saved.assign({variable.path: variable.value for variable in model.trainable_variables})
+    tokenizer = model_directory.tokenizer_of(workdir, config)
+    model = pretrained.network(dtype_of(precision))
+    objective = objectives.objective_class(config)
+    _require_networks(objective, model, include_generator, pretrained, workdir)
     answerable = [
         served
         for served in objective.answerable(model)
         if served.bundled and (include_generator or not served.optional)
     ]
-    return PretrainedModel(answerable, model, tokenizer, length, saved.step)
+    return PretrainedModel(answerable, model, tokenizer, length, pretrained.step)
 
 
 def _length(config: Config, max_seq_length: int | None) -> int:
@@ -142,7 +138,7 @@ def _length(config: Config, max_seq_length: int | None) -> int:
     return length
 
 
-def _require_networks(objective, model, include_generator, workdir, saved) -> None:
+def _require_networks(objective, model, include_generator, pretrained, workdir) -> None:
     """Raises UserError if the model lacks what it is exported for."""
     able = objective.answerable(model)
     if include_generator and not any(each.signature == "fill_mask" for each in objective.served):
@@ -150,7 +146,7 @@ def _require_networks(objective, model, include_generator, workdir, saved) -> No
             "--include_generator exports the network that fills [MASK], and this model has none; "
             f"leave the flag out. Received: {workdir}, {objective.description}"
         )
-    there = ", ".join(sorted({path.split("/")[0] for path in saved.shapes}))
+    there = ", ".join(sorted({path.split("/")[0] for path in pretrained.weights}))
     for served in objective.served:
         if served not in able and not served.optional:
             raise UserError(
