@@ -162,6 +162,13 @@ class UniformGenerator(TrainedGenerator):
 
     def check(self):
         """There is no network, so nothing of `config.generator` counts."""
+        objective = self._config.objective
+        if objective.random_token_fraction:
+            raise UserError(
+                "config.objective.random_token_fraction must be 0 for "
+                f"config.objective.generator={objective.generator}, which reads no text. "
+                f"Received: {objective.random_token_fraction}"
+            )
 
     def passes(self):
         return ()
