@@ -14,7 +14,7 @@ and a line in `objectives/__init__.py`.
 
 import abc
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -250,11 +250,18 @@ class Objective(abc.ABC):
     def passes(self) -> tuple[Pass, ...]:
         """The networks that `loss_sums` runs, in this order."""
 
-    def training_flops_per_token(self, seq_length: int) -> float:
-        """Matrix-product operations per token of a step, mean over the run; see `flops`."""
+    def training_flops_per_token(
+        self, seq_length: int, count: Callable[..., float] = flops.training
+    ) -> float:
+        """Operations per token of a step, mean over the run.
+
+        Args:
+            seq_length: tokens of an example.
+            count: of `flops`, matrix products; or of `paper_flops`.
+        """
         phases = Timeline(self.phases()).lengths(self.config.train.num_steps)
         return sum(
-            steps * flops.training(self.passes(), phase, seq_length) for phase, steps in phases
+            steps * count(self.passes(), phase, seq_length) for phase, steps in phases
         ) / sum(steps for _, steps in phases)
 
     def optimizers(self) -> dict[str, OptimizerConfig]:

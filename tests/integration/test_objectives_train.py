@@ -1,6 +1,6 @@
 """Objectives as whole runs: the loss falls, a resume is exact, models go where models go.
 
-Those of ELECTRA, the masked LM and two stages have tests of their own.
+Those of ELECTRA, the masked LM and two stages have tests of their own; here ELECTRA masks runs.
 """
 
 import json
@@ -19,7 +19,12 @@ from electra_tf.serving.checking.check import check_bundle
 
 pytestmark = pytest.mark.slow
 STEPS, FEW = 200, 20
-NAMES = [name for name in OBJECTIVES if name not in ("electra", "mlm", "two_stage")]
+RUNS = {
+    name: {"objective.name": name}
+    for name in OBJECTIVES
+    if name not in ("electra", "mlm", "two_stage")
+}
+RUNS["runs of words"] = {"objective.span": "ngram", "objective.random_token_fraction": 0.1}
 LONG = {
     "optimizer.schedule": "constant",  # so that short runs begin as long ones do
     "runtime.deterministic": True,
@@ -37,11 +42,11 @@ SHORT_RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=RUNS)
 def runs(request, data, tmp_path_factory):
     """A long run, a copy continued from its middle, and short ones; with the errors of all."""
     root = tmp_path_factory.mktemp(request.param)
-    fields = {"objective.name": request.param}
+    fields = RUNS[request.param]
     done = tiny_runs.together(
         data,
         (root / "whole", fields, LONG),
