@@ -7,12 +7,13 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 import dataclasses
 
 from electra_tf.config import breakpoints
-from electra_tf.config.checks import divides, one_of
+from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none", "gdes")
 GENERATORS = ("trained", "uniform", "unigram", "frozen")
+SPANS = ("token", "word", "ngram")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 XLA = ("auto", "true", "blocks", "false")
@@ -85,7 +86,12 @@ class ObjectiveConfig(Fields):
     # in its place: pairs of a step and the share there, as JSON, such as [[0, 0.3], [50000, 0.15]],
     # linear between them; evaluation takes the last one
     mask_fraction_by_step: str = ""
+    # what is masked together: each token alone, a word, or a run of 1 to span_max_words words; see
+    # objectives/spans.py
+    span: str = choice("token", SPANS)
+    span_max_words: int = number(3, 1, 100)  # of ngram
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
+    random_token_fraction: float = number(0.0, 0, 1)  # share of them shown as a random token
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
     # of what reads the replacements; 50 is for its detection, 1 for predicting tokens (replace_mlm,
     # all_tokens_mlm)
@@ -184,7 +190,9 @@ def check_model(model: ModelConfig) -> None:
 
 
 def check_objective(objective: ObjectiveConfig) -> None:
-    """Raises UserError if what `config.objective` says of steps cannot be."""
+    """Raises UserError if what `config.objective` says of steps or of what is shown cannot be."""
+    shown = objective.mask_token_fraction + objective.random_token_fraction
+    at_most("config.objective.mask_token_fraction + .random_token_fraction", shown, 1)
     breakpoints.check(
         "config.objective.mask_fraction_by_step",
         objective.mask_fraction_by_step,

@@ -8,6 +8,7 @@ from electra_tf.config import Config
 from electra_tf.config.checks import one_of
 from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
+from electra_tf.objectives import spans
 from electra_tf.objectives.all_tokens_mlm import AllTokensMLM
 from electra_tf.objectives.electra_15 import MaskedOutDetection
 from electra_tf.objectives.electric import NoiseContrastive
@@ -85,7 +86,9 @@ def build_objective(config: Config, vocabulary=None, counts=None) -> Objective:
     if vocabulary is None:
         return objective
     known = counts() if counts is not None and objective.needs_counts else 0
-    return objective_class(config)(config, SpecialTokens.of(vocabulary, known))
+    special = SpecialTokens.of(vocabulary, known)
+    spans.check(config.objective, special)
+    return objective_class(config)(config, special)
 
 
 def require_networks(config: Config, known: Collection[type[keras.Model]], file_format: str):

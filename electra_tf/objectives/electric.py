@@ -84,6 +84,13 @@ class NoiseContrastive(Objective):
                 f"empty. Received: {objective.mask_fraction_by_step!r} and "
                 f"{objective.discriminator_weight_by_step!r}"
             )
+        if objective.span != "token" or objective.random_token_fraction:
+            raise UserError(
+                "config.objective.name=electric takes each place for noise or not whatever stands "
+                "beside it, and shows no [MASK]: config.objective.span must be token and "
+                "random_token_fraction 0. "
+                f"Received: {objective.span} and {objective.random_token_fraction}"
+            )
         if objective.mask_fraction == 1.0:
             raise UserError(
                 "config.objective.mask_fraction must be less than 1 for "

@@ -2,7 +2,7 @@
 
 Counted are the matrix products of forward and backward pass (3 x forward), a multiply-add as two
 operations: dense layers, attention scores and context, and the vocabulary projection at masked
-positions; neither embedding look-ups nor element-wise work.
+positions; neither embedding look-ups nor element-wise work. The paper's count: `paper_flops`.
 """
 
 from collections.abc import Sequence

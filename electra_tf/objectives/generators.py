@@ -162,11 +162,18 @@ class UniformGenerator(TrainedGenerator):
 
     def check(self):
         """There is no network, so nothing of `config.generator` counts."""
-        if self._config.model.sharing == "gdes":
+        config, objective = self._config, self._config.objective
+        if config.model.sharing == "gdes":
             raise UserError(
                 "With config.model.sharing=gdes the discriminator adds to what a generator has "
                 "learnt of the tokens, so config.objective.generator must be trained. "
-                f"Received: {self._config.objective.generator}"
+                f"Received: {objective.generator}"
+            )
+        if objective.random_token_fraction:
+            raise UserError(
+                "config.objective.random_token_fraction must be 0 for "
+                f"config.objective.generator={objective.generator}, which reads no text. "
+                f"Received: {objective.random_token_fraction}"
             )
 
     def passes(self):

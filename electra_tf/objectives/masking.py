@@ -8,7 +8,7 @@ from keras import ops
 from electra_tf import features
 from electra_tf.config import ObjectiveConfig, breakpoints
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives import over_steps
+from electra_tf.objectives import over_steps, spans
 from electra_tf.objectives.objective import SpecialTokens
 
 
@@ -44,7 +44,7 @@ def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, draws: Draws
 
     Args:
         batch: `input_ids`, `input_mask`, `segment_ids` int32 [B, L].
-        objective: mask_fraction, perhaps by step, and mask_token_fraction.
+        objective: mask_fraction, perhaps by step, spans, and what is shown.
         special: ids that are never chosen, and [MASK].
         draws: of these rows.
 
@@ -54,15 +54,20 @@ def mask(batch, objective: ObjectiveConfig, special: SpecialTokens, draws: Draws
     points = breakpoints.read(objective.mask_fraction_by_step)
     fraction = over_steps.value_at(points, draws.step) if points else objective.mask_fraction
     slots = slots_of(objective)(batch[features.INPUT_IDS].shape[1]) if points else None
-    batch = choose_positions(batch, special.never_masked, fraction, draws, slots)
-    hidden = show_masks(batch, special.mask_id, objective.mask_token_fraction, draws)
+    candidate = candidates(batch, special.never_masked)
+    starts = spans.starts(batch, candidate, objective, special, draws)
+    batch = choose_positions(batch, special.never_masked, fraction, draws, slots, starts)
+    hidden = show_masks(batch, objective, special, draws)
     return {**batch, features.MASKED_INPUT_IDS: hidden}
 
 
-def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int | None = None):
+def choose_positions(
+    batch, special_ids, mask_fraction, draws: Draws, slots: int | None = None, starts=None
+):
     """Draws the positions to predict, uniformly without replacement.
 
-    Their number is `mask_fraction` of the example's tokens, rounded, at least 1 and at most M.
+    Their number is `mask_fraction` of the example's tokens, rounded, at least 1 and at most M. Of
+    spans there may be fewer, see `spans.choose`.
 
     Differs from the original, which draws with replacement, so that some positions come twice
     and fewer tokens are masked than asked for.
@@ -73,6 +78,7 @@ def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int
         mask_fraction: share of an example's tokens.
         draws: of these rows.
         slots: M, where mask_fraction is a float32 scalar that changes; None: its `max_masked`.
+        starts: of `spans.starts`; None: each token by itself.
 
     Returns:
         The batch with `masked_positions` and `masked_ids` int32 [B, M] and `masked_weights`
@@ -83,13 +89,16 @@ def choose_positions(batch, special_ids, mask_fraction, draws: Draws, slots: int
     most = None if slots is None else ops.floor((mask_fraction + 0.005) * length)
     slots = max_masked(length, mask_fraction) if slots is None else slots
     candidate = candidates(batch, special_ids)
-    noise = ops.where(candidate, draws.uniform("positions", rows, (length,)), -1.0)
-    chosen, positions = ops.top_k(noise, slots)
     num_tokens = ops.cast(ops.sum(input_mask, axis=-1, keepdims=True), "float32")
     wanted = num_masked(num_tokens, mask_fraction)
     if most is not None:
         wanted = ops.minimum(wanted, ops.maximum(most, 1.0))
-    used = ops.logical_and(ops.arange(slots, dtype="float32")[None, :] < wanted, chosen >= 0.0)
+    if starts is None:
+        noise = ops.where(candidate, draws.uniform("positions", rows, (length,)), -1.0)
+        chosen, positions = ops.top_k(noise, slots)
+        used = ops.logical_and(ops.arange(slots, dtype="float32")[None, :] < wanted, chosen >= 0.0)
+    else:
+        positions, used = spans.choose(starts, candidate, wanted, slots, draws)
     positions = ops.where(used, ops.cast(positions, "int32"), 0)
     ids = ops.where(used, ops.take_along_axis(input_ids, positions, axis=1), 0)
     return {
@@ -108,15 +117,38 @@ def candidates(batch, special_ids):
     return candidate
 
 
-def show_masks(batch, mask_id: int, mask_token_fraction: float, draws: Draws):
-    """Shows [MASK] at `mask_token_fraction` of the masked positions and keeps the others.
+def show_masks(batch, objective: ObjectiveConfig, special: SpecialTokens, draws: Draws):
+    """Shows [MASK] or a random token at some of the masked positions and keeps the others.
+
+    Each position is decided by itself, also of one word, as in BERT and DeBERTa. The original shows
+    85 % [MASK] and no random tokens, BERT 80 % and 10 %.
+
+    Differs from BERT, whose random tokens are any of the vocabulary: no special token is shown.
+
+    Args:
+        batch: of `choose_positions`.
+        objective: mask_token_fraction and random_token_fraction.
+        special: of the vocabulary.
+        draws: of these rows.
 
     Returns:
         int32 [B, L], the generator's input ids.
     """
-    shape = batch[features.MASKED_IDS].shape
-    covered = draws.uniform("mask_tokens", shape[0], shape[1:]) < mask_token_fraction
-    return replace_masked(batch, ops.where(covered, mask_id, batch[features.MASKED_IDS]))
+    rows, slots = batch[features.MASKED_IDS].shape
+    noise = draws.uniform("mask_tokens", rows, (slots,))
+    shown, covered = batch[features.MASKED_IDS], objective.mask_token_fraction
+    if objective.random_token_fraction:
+        others = _random_tokens(special, draws.uniform("random_tokens", rows, (slots,)))
+        shown = ops.where(noise < covered + objective.random_token_fraction, others, shown)
+    return replace_masked(batch, ops.where(noise < covered, special.mask_id, shown))
+
+
+def _random_tokens(special: SpecialTokens, noise):
+    """Any token but special ones, int32, of uniform noise."""
+    ids = ops.cast(noise * (special.vocab_size - len(special.special_ids)), "int32")
+    for special_id in sorted(special.special_ids):  # the tokens from it on move up by one
+        ids += ops.cast(ids >= special_id, "int32")
+    return ids
 
 
 def replace_masked(batch, ids):

@@ -18,7 +18,8 @@ class MaskedLanguageModel(Objective):
     """One encoder predicts the masked tokens.
 
     As in the original's BERT objective: 85 % [MASK], 15 % kept, no random words, no
-    next-sentence prediction, and new masks in every epoch.
+    next-sentence prediction, and new masks in every epoch. BERT's own 80 % [MASK], 10 % random
+    tokens and 10 % kept are `mask_token_fraction=0.8` and `random_token_fraction=0.1`.
     """
 
     description = "masked language model"

@@ -90,6 +90,7 @@ class SpecialTokens:
     Attributes:
         cls_id, sep_id, mask_id: ids of [CLS], [SEP], [MASK].
         vocab_size: number of tokens.
+        others: ids of the other special tokens, [PAD] and [UNK].
         begins_word: bool [vocab_size], whether a token begins a word; None where it is not known.
         counts: int64 [vocab_size], how often each token was seen; 0 where nobody has counted.
     """
@@ -98,18 +99,20 @@ class SpecialTokens:
     sep_id: int
     mask_id: int
     vocab_size: int
+    others: tuple[int, ...] = ()
     begins_word: np.ndarray | None = None
     counts: np.ndarray | int = 0
 
     @classmethod
     def of(cls, vocabulary, counts: np.ndarray | int = 0) -> "SpecialTokens":
-        """Those of anything with the three ids, a length, and perhaps `begins_word()`."""
+        """Those of anything with the five ids, a length, and perhaps `begins_word()`."""
         begins_word = getattr(vocabulary, "begins_word", None)
         return cls(
             vocabulary.cls_id,
             vocabulary.sep_id,
             vocabulary.mask_id,
             len(vocabulary),
+            (vocabulary.pad_id, vocabulary.unk_id),
             begins_word() if begins_word else None,
             counts,
         )
@@ -118,6 +121,11 @@ class SpecialTokens:
     def never_masked(self) -> tuple[int, ...]:
         """Ids that are never chosen for masking."""
         return self.cls_id, self.sep_id, self.mask_id
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of all special tokens."""
+        return frozenset(self.never_masked + self.others)
 
 
 class Objective(abc.ABC):
@@ -251,11 +259,18 @@ class Objective(abc.ABC):
     def passes(self) -> tuple[Pass, ...]:
         """The networks that `loss_sums` runs, in this order."""
 
-    def training_flops_per_token(self, seq_length: int) -> float:
-        """Matrix-product operations per token of a step, mean over the run; see `flops`."""
+    def training_flops_per_token(
+        self, seq_length: int, count: Callable[..., float] = flops.training
+    ) -> float:
+        """Operations per token of a step, mean over the run.
+
+        Args:
+            seq_length: tokens of an example.
+            count: of `flops`, matrix products; or of `paper_flops`.
+        """
         phases = Timeline(self.phases()).lengths(self.config.train.num_steps)
         return sum(
-            steps * flops.training(self.passes(), phase, seq_length) for phase, steps in phases
+            steps * count(self.passes(), phase, seq_length) for phase, steps in phases
         ) / sum(steps for _, steps in phases)
 
     def optimizers(self) -> dict[str, OptimizerConfig]:

@@ -191,8 +191,9 @@ def baselines(metrics: dict[str, float], config: Config) -> dict[str, float]:
     sampled = metrics.get("sampled_masked_lm_accuracy", 0.0)
     num_original = num_tokens - num_masked * (1 - sampled)
     hidden = config.objective.mask_token_fraction
+    kept = 1 - hidden - config.objective.random_token_fraction
     return {
-        "accuracy": 1 - hidden + hidden * metrics["most_frequent_token_share"],
+        "accuracy": kept + hidden * metrics["most_frequent_token_share"],
         "auc": 0.5 + 0.5 * float(special / num_original),
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 from electra_tf.config import Config
 from electra_tf.config.sections import MAX_ROWS
 from electra_tf.errors import UserError
-from electra_tf.objectives import build_objective, flops
+from electra_tf.objectives import build_objective, flops, paper_flops
 from electra_tf.objectives.phases import Timeline
 from electra_tf.speed import synthetic
 from electra_tf.speed.devices import DataSheet
@@ -23,7 +23,8 @@ def plan(config: Config, seq_length: int, peak_share: float, devices: Sequence[D
         devices: where.
 
     Returns:
-        `weights` by network; `flops_per_token`, `tokens` and `flops` of the run, `phases`;
+        `weights` by network; `flops_per_token`, `tokens` and `flops` of the run, `phases`; of them
+        `paper_flops_per_token` and `paper_flops` as the paper counts (`objectives/paper_flops.py`);
         `memory`, a list with `batch_size`, `precision` and the bytes of a `Memory` by name and in
         all; `devices`, a list with `name`, `precision`, `hours`, `largest_batch_size` without
         accumulation (0: not one row fits) and `accumulation_steps`, the fewest with which the
@@ -42,6 +43,7 @@ def plan(config: Config, seq_length: int, peak_share: float, devices: Sequence[D
     model = MemoryModel(objective, seq_length)
     tokens = train.num_steps * train.batch_size * seq_length
     per_token = objective.training_flops_per_token(seq_length)
+    paper_per_token = objective.training_flops_per_token(seq_length, paper_flops.training)
     return {
         "batch_size": train.batch_size,
         "accumulation_steps": train.accumulation_steps,
@@ -52,11 +54,16 @@ def plan(config: Config, seq_length: int, peak_share: float, devices: Sequence[D
         "flops_per_token": per_token,
         "tokens": tokens,
         "flops": per_token * tokens,
+        "paper_flops_per_token": paper_per_token,
+        "paper_flops": paper_per_token * tokens,
         "phases": [
             {
                 "name": phase.name,
                 "num_steps": steps,
                 "flops_per_token": flops.training(objective.passes(), phase, seq_length),
+                "paper_flops_per_token": paper_flops.training(
+                    objective.passes(), phase, seq_length
+                ),
             }
             for phase, steps in Timeline(objective.phases()).lengths(train.num_steps)
         ],
@@ -125,12 +132,15 @@ def lines(figures: dict) -> list[str]:
     text += [
         f"{figures['flops_per_token'] / 1e6:,.1f} MFLOP/token, {figures['flops']:.3g} FLOP in "
         f"{figures['num_steps']:,} steps of {figures['batch_size']} x {figures['seq_length']} "
-        "tokens"
+        "tokens",
+        f"{figures['paper_flops_per_token'] / 1e6:,.1f} MFLOP/token, "
+        f"{figures['paper_flops']:.3g} FLOP as the paper counts: look-ups as products, 2 x the "
+        "forward pass",
     ]
     if len(figures["phases"]) > 1:
         text += [
-            f"  {phase['name']}: {phase['flops_per_token'] / 1e6:,.1f} MFLOP/token in "
-            f"{phase['num_steps']:,} steps"
+            f"  {phase['name']}: {phase['flops_per_token'] / 1e6:,.1f} MFLOP/token "
+            f"({phase['paper_flops_per_token'] / 1e6:,.1f}) in {phase['num_steps']:,} steps"
             for phase in figures["phases"]
         ]
     parts = ("weights", "optimizer", "gradients", "activations", "workspace", "total")

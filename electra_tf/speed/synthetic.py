@@ -12,7 +12,7 @@ VOCAB_SIZE = 30_522  # of a config that leaves it to the data
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticVocabulary:
-    """Stands in for a `Vocabulary`: special tokens first, no words."""
+    """Stands in for a `Vocabulary`: special tokens first; every fourth token continues a word."""
 
     size: int
     pad_id: int = 0
@@ -23,6 +23,11 @@ class SyntheticVocabulary:
 
     def __len__(self) -> int:
         return self.size
+
+    def begins_word(self) -> np.ndarray:
+        """Whether a token begins a word, bool [V]; true of special tokens."""
+        ids = np.arange(self.size)
+        return (ids % 4 > 0) | (ids <= self.mask_id)
 
 
 def vocabulary(config: Config) -> SyntheticVocabulary:

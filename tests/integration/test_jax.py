@@ -57,6 +57,10 @@ class RecordedNoise:
         self.noise[f"noise/{name}"] = noise
         return noise
 
+    def uniform(self, name, rows, shape):
+        self.noise[f"noise/{name}"] = self._random.uniform(name, rows, shape)
+        return self.noise[f"noise/{name}"]
+
 
 # What two_stage adds to electra is not in its losses.
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "two_stage"])
@@ -91,6 +95,29 @@ def test_loss_and_gradients_agree(run_jax, tmp_path, name):
         np.testing.assert_allclose(
             tf.convert_to_tensor(gradient), theirs[variable.path], atol=2e-5, err_msg=variable.path
         )
+
+
+@pytest.mark.parametrize("span", ["token", "word", "ngram"])
+def test_masks_agree(run_jax, tmp_path, span):
+    config = Config()
+    config.objective.span, config.objective.random_token_fraction = span, 0.1
+    config.model.vocab_size, config.train.batch_size = 500, 60
+    objective = build_objective(config, synthetic.vocabulary(config))
+    batch = {key: tf.constant(value) for key, value in synthetic.batch(config, 50).items()}
+    batch["input_mask"] = tf.sequence_mask(tf.range(60) % 51, 50, tf.int32)
+    recorded = RecordedNoise(Draws(0, 0, 60))
+    prepared = objective.prepare(batch, recorded)
+    np.savez(
+        tmp_path / "in.npz",
+        config=config.to_json(),
+        **{f"batch/{key}": value for key, value in batch.items()},
+        **recorded.noise,
+    )
+    run_jax("tests/integration/jax_masks.py", tmp_path / "in.npz", tmp_path / "out.npz")
+    theirs = np.load(tmp_path / "out.npz")
+    assert set(theirs) == set(prepared)
+    for name, value in prepared.items():
+        np.testing.assert_array_equal(theirs[name], value, err_msg=name)
 
 
 def test_the_gradient_of_a_frequent_token_is_summed_in_float32(run_jax):

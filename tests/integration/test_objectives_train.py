@@ -1,6 +1,6 @@
 """Objectives as whole runs: the loss falls, a resume is exact, models go where models go.
 
-Those of ELECTRA, the masked LM and two stages have tests of their own.
+Those of ELECTRA, the masked LM and two stages have tests of their own; here ELECTRA masks runs.
 """
 
 import json
@@ -25,6 +25,7 @@ CASES = {
     if name not in ("electra", "mlm", "two_stage")
 }
 CASES["gdes"] = {"model.sharing": "gdes"}
+CASES["runs_of_words"] = {"objective.span": "ngram", "objective.random_token_fraction": 0.1}
 LONG = {
     "optimizer.schedule": "constant",  # so that short runs begin as long ones do
     "runtime.deterministic": True,

@@ -88,7 +88,9 @@ def test_hidden_share_and_untouched_rest():
     }
     draws = Draws(0, 0, 400)
     masked = masking.choose_positions(batch, (2, 3, 4), 0.15, draws)
-    hidden = masking.show_masks(masked, 4, 0.85, draws).numpy()
+    objective = objective_of(tiny_config())
+    hidden = masking.show_masks(masked, objective.config.objective, objective.special, draws)
+    hidden = hidden.numpy()
     changed = hidden != batch["input_ids"].numpy()
     positions = np.zeros_like(changed)
     np.put_along_axis(positions, masked["masked_positions"].numpy(), True, axis=1)

@@ -1,0 +1,75 @@
+"""Floating-point operations as the paper counts them (Table 1), beside those of `flops`.
+
+So does the authors' script, `flops_computation.py` of their release: the backward pass costs what
+the forward pass costs, an embedding look-up is a product with the whole table, and element-wise
+work counts. Everything is per token.
+
+The script gives the paper's numbers in Table 1, but for ELECTRA-Small: 1.29e18 with the generator
+of a quarter of the discriminator's size that Table 6 has; the table's 1.4e18, and its parts of it,
+are those of a generator of half the size.
+"""
+
+from collections.abc import Sequence
+
+from electra_tf.config import ModelConfig
+from electra_tf.objectives import flops
+from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.phases import Phase
+
+FORWARD, TRAINING = 1.0, 2.0
+# Operations for each number.
+_DROPOUT, _LAYER_NORM, _GELU, _SOFTMAX = 4, 5, 8, 5
+
+
+def training(passes: Sequence[Pass], phase: Phase, seq_length: int) -> float:
+    """Operations per token of a step of a phase: all passes forwards, the trained ones back."""
+    return sum(
+        (TRAINING if phase.terms is None or each.term in phase.terms else FORWARD)
+        * forward(each, seq_length)
+        + FORWARD * 2 * flops.sampling_multiply_adds(each, seq_length)
+        for each in passes
+    )
+
+
+def forward(each: Pass, seq_length: int) -> float:
+    """Operations per token of a network's forward pass, with its head.
+
+    The script knows no two towers and no logits that are computed once more to draw tokens: both
+    towers read the same embeddings, and `training` counts the logits as `flops` does.
+    """
+    model, towers = each.model, each.towers
+    layers = model.num_layers * _layer(model, seq_length) + _projection(model)
+    return _embeddings(model, seq_length) + towers * layers + _head(each, seq_length)
+
+
+def _layer(model: ModelConfig, seq_length):
+    hidden, intermediate = model.hidden_size, model.intermediate_size
+    # Bias, dropout, residual: of the attention's output and of the feed-forward layer's.
+    after = (1 + _DROPOUT + 1) * hidden
+    scores = (_SOFTMAX + _DROPOUT + 1) * seq_length * model.num_heads
+    attention = 8 * hidden**2 + 3 * hidden + 4 * hidden * seq_length + scores + after
+    # The script's first normalisation counts for one number, not for `hidden`.
+    attention += _LAYER_NORM
+    feed_forward = 4 * hidden * intermediate + (1 + _GELU) * intermediate + after
+    return attention + feed_forward + _LAYER_NORM * hidden
+
+
+def _embeddings(model: ModelConfig, seq_length):
+    tables = model.vocab_size + seq_length + model.type_vocab_size
+    return (2 * tables + 2 + _LAYER_NORM + _DROPOUT) * model.embedding_size
+
+
+def _projection(model: ModelConfig):
+    if model.embedding_size == model.hidden_size:
+        return 0
+    return (2 * model.embedding_size + 1) * model.hidden_size
+
+
+def _head(each: Pass, seq_length):
+    model = each.model
+    hidden, embedding = each.towers * model.hidden_size, model.embedding_size
+    if each.predicted is None:
+        return 2 * hidden**2 + (1 + _GELU + 2) * hidden
+    dense = (2 * hidden + 1 + _GELU + _LAYER_NORM) * embedding
+    softmax = (2 * embedding + _SOFTMAX + 2) * model.vocab_size
+    return each.predicted(seq_length) / seq_length * (dense + softmax)
