@@ -57,10 +57,6 @@ class RecordedNoise:
         self.noise[f"noise/{name}"] = noise
         return noise
 
-    def uniform(self, name, rows, shape):
-        self.noise[f"noise/{name}"] = self._random.uniform(name, rows, shape)
-        return self.noise[f"noise/{name}"]
-
 
 # What two_stage adds to electra is not in its losses.
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "two_stage"])

@@ -174,7 +174,9 @@ def test_rows_of_common_words_have_as_many_masks_as_by_token(span):
     counts = {
         each: choose(
             batch, objective_config(span=each), Draws(0, 0, rows), special=special_of(vocabulary)
-        )[0]["masked_weights"].numpy().sum(1)
+        )[0]["masked_weights"]
+        .numpy()
+        .sum(1)
         for each in ("token", span)
     }
     assert (counts[span] <= counts["token"]).all()
@@ -308,8 +310,8 @@ def vocabulary():
 def documents(number):
     random = np.random.default_rng(number)
     for _ in range(number):
-        lines = random.integers(1, 4)
-        yield [random.integers(5, 65, random.integers(1, 30)).astype(np.int32) for _ in range(lines)]
+        lengths = random.integers(1, 30, random.integers(1, 4))
+        yield [random.integers(5, 65, length).astype(np.int32) for length in lengths]
 
 
 def examples_of(builder):
