@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from electra_tf.config import Config
+from electra_tf.config import Config, breakpoints
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives import build_objective, masking, spans, validate
+from electra_tf.objectives import build_objective, masking, over_steps, spans, validate
 from electra_tf.objectives.objective import SpecialTokens
 from electra_tf.speed import synthetic
 from electra_tf.text.examples import DocumentPacker, PairBuilder, pad_examples
@@ -47,6 +47,7 @@ def ragged_rows(rows, length, seed=0) -> dict:
         batch["document_ids"][row, :used] += 1
         if row % 3:  # else neither [CLS] nor [SEP] parts what the other features part
             ids[[end for end in ends if end < used]] = rng.choice([CLS, SEP, MASK])
+        ids[:1] = CLS
         batch["input_ids"][row, :used], batch["input_mask"][row, :used] = ids, 1
     return batch
 
@@ -289,7 +290,9 @@ def test_token_draws_what_it_drew():
 def test_the_number_follows_the_step():
     objective = objective_config(span="word", mask_fraction_by_step="[[0, 0.3], [100, 0.1]]")
     batch = ragged_rows(300, 40)
-    for step, share in ((0, 0.3), (50, 0.2), (100, 0.1), (-1, 0.1)):
+    points = breakpoints.read(objective.mask_fraction_by_step)
+    for step in (0, 50, 100, -1):
+        share = np.float32(over_steps.value_at(points, step))
         masked, noise_of = choose(batch, objective, Draws(0, step, 300))
         assert masked["masked_weights"].shape == (300, masking.max_masked(40, 0.3))
         assert masked_places(masked) == expected_places(batch, objective, noise_of, share)
