@@ -1,14 +1,16 @@
 """Masking of whole words and runs of them, against a re-implementation that goes word by word."""
 
+import random
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 
-from electra_tf.config import Config
+from electra_tf.config import Config, breakpoints
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives import build_objective, masking, spans, validate
+from electra_tf.objectives import build_objective, masking, over_steps, spans, validate
 from electra_tf.objectives.objective import SpecialTokens
 from electra_tf.speed import synthetic
 from electra_tf.text.examples import DocumentPacker, PairBuilder, pad_examples
@@ -29,22 +31,23 @@ def objective_config(**fields):
 
 def ragged_rows(rows, length, seed=0) -> dict:
     """Rows of any number of tokens, of documents of two segments; some are all padding."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     batch = {
         name: np.zeros((rows, length), np.int32)
         for name in ("input_ids", "input_mask", "segment_ids", "document_ids")
     }
     for row in range(rows):
-        used = int(random.integers(0, length + 1))
-        ids = random.integers(5, VOCAB, used)
+        used = int(rng.integers(0, length + 1))
+        ids = rng.integers(5, VOCAB, used)
         if row % 5 == 0:  # long words
-            ids = np.where(random.random(used) < 0.8, ids[BEGINS[ids].argmin()] if used else 0, ids)
-        ends = np.sort(random.choice(np.arange(1, length), 3, replace=False))
+            ids = np.where(rng.random(used) < 0.8, ids[BEGINS[ids].argmin()] if used else 0, ids)
+        ends = np.sort(rng.choice(np.arange(1, length), 3, replace=False))
         for name, cuts in (("document_ids", ends[1:]), ("segment_ids", ends)):
             batch[name][row, :used] = np.searchsorted(cuts, np.arange(used), side="right")
         batch["document_ids"][row, :used] += 1
         if row % 3:  # else neither [CLS] nor [SEP] parts what the other features part
-            ids[[end for end in ends if end < used]] = random.choice([CLS, SEP, MASK])
+            ids[[end for end in ends if end < used]] = rng.choice([CLS, SEP, MASK])
+        ids[:1] = CLS
         batch["input_ids"][row, :used], batch["input_mask"][row, :used] = ids, 1
     return batch
 
@@ -125,8 +128,7 @@ def choose(batch, objective, draws, jit=False, special=SPECIAL):
     return masked, lambda *arguments: compiled(lambda: draws.uniform(*arguments))()
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("fraction", [0.15, 0.4, 1.0])
+@pytest.mark.parametrize("fraction, jit", [(0.15, False), (0.15, True), (0.4, False), (1.0, False)])
 @pytest.mark.parametrize("span, most", [("word", 3), ("ngram", 3), ("ngram", 8)])
 def test_masks_are_those_of_the_reference(span, most, fraction, jit):
     objective = objective_config(span=span, span_max_words=most, mask_fraction=fraction)
@@ -171,20 +173,13 @@ def test_rows_of_common_words_have_as_many_masks_as_by_token(span):
     config = Config()
     config.model.vocab_size, config.train.batch_size = VOCAB, rows
     batch = synthetic.batch(config, length)
-    counts = {
-        each: choose(
-            batch, objective_config(span=each), Draws(0, 0, rows), special=special_of(vocabulary)
-        )[0]["masked_weights"]
-        .numpy()
-        .sum(1)
-        for each in ("token", span)
-    }
+    special, counts = SpecialTokens.of(vocabulary), {}
+    for each in ("token", span):
+        objective = objective_config(span=each)
+        masked, _ = choose(batch, objective, Draws(0, 0, rows), special=special)
+        counts[each] = masked["masked_weights"].numpy().sum(1)
     assert (counts[span] <= counts["token"]).all()
     assert counts[span].mean() > 0.998 * counts["token"].mean()
-
-
-def special_of(vocabulary):
-    return SpecialTokens.of(vocabulary)
 
 
 def test_every_word_is_masked_equally_often():
@@ -295,7 +290,9 @@ def test_token_draws_what_it_drew():
 def test_the_number_follows_the_step():
     objective = objective_config(span="word", mask_fraction_by_step="[[0, 0.3], [100, 0.1]]")
     batch = ragged_rows(300, 40)
-    for step, share in ((0, 0.3), (50, 0.2), (100, 0.1), (-1, 0.1)):
+    points = breakpoints.read(objective.mask_fraction_by_step)
+    for step in (0, 50, 100, -1):
+        share = np.float32(over_steps.value_at(points, step))
         masked, noise_of = choose(batch, objective, Draws(0, step, 300))
         assert masked["masked_weights"].shape == (300, masking.max_masked(40, 0.3))
         assert masked_places(masked) == expected_places(batch, objective, noise_of, share)
@@ -308,10 +305,10 @@ def vocabulary():
 
 
 def documents(number):
-    random = np.random.default_rng(number)
+    rng = np.random.default_rng(number)
     for _ in range(number):
-        lengths = random.integers(1, 30, random.integers(1, 4))
-        yield [random.integers(5, 65, length).astype(np.int32) for length in lengths]
+        lengths = rng.integers(1, 30, rng.integers(1, 4))
+        yield [rng.integers(5, 65, length).astype(np.int32) for length in lengths]
 
 
 def examples_of(builder):
@@ -323,8 +320,6 @@ def examples_of(builder):
 @pytest.mark.parametrize("packed", [True, False])
 def test_no_span_of_real_examples_leaves_its_document_or_segment(vocabulary, packed):
     """Examples cut words at their ends, and begin with the rest of one."""
-    import random
-
     builder = (
         DocumentPacker(vocabulary, 64)
         if packed
@@ -341,8 +336,9 @@ def test_no_span_of_real_examples_leaves_its_document_or_segment(vocabulary, pac
     parts = [batch[name] for name in ("segment_ids", "document_ids") if name in batch]
     goes_on = candidate[:, 1:] & ~starts[:, 1:]  # the span of the place before
     assert candidate[:, :-1][goes_on].all() and goes_on.sum() > 10 * rows
+    assert [part.max() for part in parts] == ([0, batch["document_ids"].max()] if packed else [1])
+    assert not packed or parts[1].max() > 2
     for part in parts:
-        assert part.max() > (packed and part is batch["segment_ids"]) - 1
         assert (part[:, 1:] == part[:, :-1])[goes_on].all()
     # A run never begins within a word but at the beginning of an example's piece of it.
     begins = special.begins_word[batch["input_ids"]]
@@ -351,10 +347,10 @@ def test_no_span_of_real_examples_leaves_its_document_or_segment(vocabulary, pac
 
 
 def test_the_greedy_choice_is_that_of_one_after_the_other():
-    random = np.random.default_rng(0)
-    sizes = random.integers(0, 9, (500, 40)) * (random.random((500, 40)) < 0.8)
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(0, 9, (500, 40)) * (rng.random((500, 40)) < 0.8)
     sizes[::3] = np.sort(sizes[::3])[:, ::-1]  # the most rounds
-    wanted = random.integers(1, 60, (500, 1))
+    wanted = rng.integers(1, 60, (500, 1))
     taken = tf.function(spans.first_fit)(
         tf.constant(sizes, tf.float32), tf.constant(wanted, tf.float32), 60
     )

@@ -33,7 +33,7 @@ def prepared(config):
 @pytest.mark.parametrize("name", ["mlm", "electra", "electra_15", "replace_mlm", "all_tokens_mlm"])
 @pytest.mark.parametrize("span", ["token", "ngram"])
 def test_berts_shares(name, span):
-    """80 % [MASK], 10 % random tokens, of which one in V - 5 is the right one, 10 % kept."""
+    """Of 15 %: 80 % [MASK], 10 % random tokens, of which 1 in V - 5 is the right one."""
     fields = {"mask_token_fraction": 0.8, "random_token_fraction": 0.1}
     batch = prepared(config_of(name=name, span=span, **fields))
     used, right = batch["masked_weights"] > 0, batch["masked_ids"]
