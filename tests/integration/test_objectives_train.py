@@ -11,7 +11,7 @@ import tiny_runs
 
 import electra_tf
 from electra_tf.conversion import convert
-from electra_tf.objectives import OBJECTIVES, objective_class
+from electra_tf.objectives import OBJECTIVES, build_objective, objective_class
 from electra_tf.runs.evaluation import evaluate
 from electra_tf.saved import model_directory
 from electra_tf.serving.bundle import export_run
@@ -19,7 +19,18 @@ from electra_tf.serving.checking.check import check_bundle
 
 pytestmark = pytest.mark.slow
 STEPS, FEW = 200, 20
-NAMES = [name for name in OBJECTIVES if name not in ("electra", "mlm", "two_stage")]
+FIELDS = {
+    name: {"objective.name": name}
+    for name in OBJECTIVES
+    if name not in ("electra", "mlm", "two_stage")
+} | {
+    "electra_with_additions": {
+        "objective.contrastive_weight": 1.0,
+        "objective.contrastive_rows": 6,
+        "objective.corrective_weight": 1.0,
+        "objective.selection_weight": 1.0,
+    }
+}
 LONG = {
     "optimizer.schedule": "constant",  # so that short runs begin as long ones do
     "runtime.deterministic": True,
@@ -37,11 +48,11 @@ SHORT_RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=FIELDS)
 def runs(request, data, tmp_path_factory):
     """A long run, a copy continued from its middle, and short ones; with the errors of all."""
     root = tmp_path_factory.mktemp(request.param)
-    fields = {"objective.name": request.param}
+    fields = FIELDS[request.param]
     done = tiny_runs.together(
         data,
         (root / "whole", fields, LONG),
@@ -101,7 +112,7 @@ def test_the_evaluation_is_that_of_the_loop(runs):
     workdir = runs[0] / "whole"
     metrics = evaluate(str(workdir), random_words=True)
     [last] = tiny_runs.metrics(workdir, "eval")
-    objective = objective_class(model_directory.open_directory(str(workdir))[0])
+    objective = build_objective(model_directory.open_directory(str(workdir))[0])
     shown = {metric.name for metric in objective.headline}
     assert shown <= metrics.keys()
     for name in shown & last.keys():
