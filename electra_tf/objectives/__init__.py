@@ -57,8 +57,8 @@ def validate(config: Config) -> Config:
         )
     for name in additions.ADDITIONS:
         weight = additions.weight(config, name)
-        if weight and name not in kind.additions:
-            able = [other for other, found in OBJECTIVES.items() if name in found.additions]
+        if weight and name not in kind.may_add:
+            able = [other for other, found in OBJECTIVES.items() if name in found.may_add]
             raise UserError(
                 f"config.objective.{name}_weight must be 0, or config.objective.name one of "
                 f"{', '.join(able)}. Received: {weight} for {config.objective.name}"

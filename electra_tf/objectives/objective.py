@@ -126,7 +126,7 @@ class Objective(abc.ABC):
         terms: factor of every loss term, by name; of one that changes, its last.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
-        additions: the terms of `additions` that it takes.
+        may_add: the terms of `additions` that it takes.
         fresh_parts: first parts of the paths of weights that start fresh in an evaluation, too, of a
             model that lacks them: only training needs them.
         needs_counts: whether it needs `SpecialTokens.counts`.
@@ -147,7 +147,7 @@ class Objective(abc.ABC):
     terms: dict[str, float]
     random_replacements: tuple[str, ...] = ()
     generators: tuple[str, ...] = ("trained",)
-    additions: tuple[str, ...] = ()
+    may_add: tuple[str, ...] = ()
     fresh_parts: tuple[str, ...] = ()
     needs_counts: bool = False
     trains_generator: bool = False

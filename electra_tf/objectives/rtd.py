@@ -49,7 +49,7 @@ class ReplacedTokenDetection(WithGenerator):
     main_metric = _AUC
     random_replacements = ("corpus", "uniform")
     main_term = "disc"
-    additions = tuple(additions.ADDITIONS)
+    may_add = tuple(additions.ADDITIONS)
     fresh_parts = tuple(ADDED_HEADS)
 
     def __init__(self, config, special=None):
