@@ -13,6 +13,7 @@ example, H hidden size, E embedding size, N attention heads, V vocabulary size.
 | masked_ids       | int32   | [B, M] | objective masking | original ids at those positions      |
 | masked_weights   | float32 | [B, M] | objective masking | 1 where used, 0 elsewhere            |
 | masked_input_ids | int32   | [B, L] | objective masking | input_ids with [MASK] at positions   |
+| crop_starts      | int32   | [B, 1] | contrastive loss  | tokens left out behind [CLS]         |
 """
 
 INPUT_IDS = "input_ids"
@@ -23,6 +24,7 @@ MASKED_POSITIONS = "masked_positions"
 MASKED_IDS = "masked_ids"
 MASKED_WEIGHTS = "masked_weights"
 MASKED_INPUT_IDS = "masked_input_ids"
+CROP_STARTS = "crop_starts"
 
 
 def data_features(packed: bool) -> tuple[str, ...]:

@@ -108,6 +108,16 @@ class ObjectiveConfig(Fields):
     generator_from: str = ""
     # of two_stage: updates of the generator before the discriminator's
     generator_steps: int = number(0, 0, MAX_STEPS)
+    # terms added to a discriminator's loss, see objectives/additions/; 0: without
+    # [CLS] of a text and of a part of it is alike (COCO-LM)
+    contrastive_weight: float = number(0.0, 0, MAX_FACTOR)
+    # consecutive rows of a batch that are told from each other
+    contrastive_rows: int = number(16, 2, MAX_ROWS)
+    contrastive_temperature: float = number(1.0, 1e-3, 1e3)
+    # the masked-out tokens are copied or predicted (COCO-LM)
+    corrective_weight: float = number(0.0, 0, MAX_FACTOR)
+    # the masked-out tokens are found among four samples of the generator (TEAMS)
+    selection_weight: float = number(0.0, 0, MAX_FACTOR)
 
 
 @dataclasses.dataclass

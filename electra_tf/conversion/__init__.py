@@ -12,6 +12,7 @@ from collections.abc import Callable
 from electra_tf import files
 from electra_tf.conversion import google, huggingface, huggingface_finetuned
 from electra_tf.errors import UserError
+from electra_tf.models.electra import ADDED_HEADS
 from electra_tf.saved import finetuned, model_directory
 from electra_tf.saved.model_directory import Pretrained
 from electra_tf.text import tokenization
@@ -126,6 +127,8 @@ def convert(
             f"A model for {output_format} must have the tokenizer {WordPiece.name}. "
             f"Received: {tokenizer}"
         )
+    if output_format != "electra_tf":
+        pretrained = _without_added_heads(pretrained, output_format, say)
     _WRITERS[output_format](pretrained, output, CONVERTED if overwrite else None)
     if pretrained.vocabulary is None:
         say(
@@ -133,6 +136,13 @@ def convert(
             "evaluate, export or go on training."
         )
     return pretrained
+
+
+def _without_added_heads(pretrained, output_format, say) -> Pretrained:
+    heads = sorted(ADDED_HEADS.keys() & {path.split("/")[0] for path in pretrained.weights})
+    if heads:
+        say(f"Left out {', '.join(heads)}, which only training needs: {output_format} has none.")
+    return pretrained.without(heads)
 
 
 _WRITERS = {

@@ -7,10 +7,12 @@ import keras
 from electra_tf.config import Config
 from electra_tf.models.embeddings import Embeddings
 from electra_tf.models.encoder import Encoder
-from electra_tf.models.heads import CopyHead, MaskedLMHead, ReplacedTokenHead
+from electra_tf.models.heads import CopyHead, MaskedLMHead, ReplacedTokenHead, SelectionHead
 from electra_tf.models.sharing import sharing_of
 
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
+# What only terms that are added to its loss train: on the discriminator, tied to its embeddings.
+ADDED_HEADS = {"corrective_head": MaskedLMHead, "selection_head": SelectionHead}
 
 
 class Electra(keras.Model):
@@ -19,11 +21,12 @@ class Electra(keras.Model):
     Attributes:
         generator, discriminator: `Encoder`s; the same object with `sharing=all`.
         generator_head: `MaskedLMHead`; discriminator_head: `ReplacedTokenHead`.
+        corrective_head, selection_head: `MaskedLMHead`, `SelectionHead` of `objectives.additions`.
 
     Args:
         config: the experiment.
-        parts: which of OPTIONAL_PARTS to have; attributes of the others, with "generator" both
-            `generator` and `generator_head`, are None.
+        parts: which of OPTIONAL_PARTS and ADDED_HEADS to have; attributes of the others, with
+            "generator" both `generator` and `generator_head`, are None.
         dtype: Keras's dtype policy; not by default the one that a process has set for its own.
     """
 
@@ -44,6 +47,11 @@ class Electra(keras.Model):
             self.discriminator_head = ReplacedTokenHead(
                 config.model, name="discriminator_head", dtype=dtype
             )
+        for name, head in ADDED_HEADS.items():
+            made = None
+            if name in parts:
+                made = head(config.model, self.embeddings, name=name, dtype=dtype)
+            setattr(self, name, made)
         build_layers(
             self,
             self.embeddings,
@@ -52,6 +60,7 @@ class Electra(keras.Model):
             self.discriminator,
             self.generator_head,
             self.discriminator_head,
+            *(getattr(self, name) for name in ADDED_HEADS),
         )
 
     def call(self, batch, dropout=None):
@@ -125,11 +134,12 @@ class CopyingCorrector(Corrector):
 
 
 def parts_of(paths: Collection[str]) -> list[str]:
-    """Which of OPTIONAL_PARTS an `Electra` with these weights has."""
+    """Which of OPTIONAL_PARTS and ADDED_HEADS an `Electra` with these weights has."""
     scopes = {path.split("/")[0] for path in paths}
     parts = {
         "generator": {"generator", "generator_head", "generator_embeddings"} & scopes,
         "discriminator_head": {"discriminator_head"} & scopes,
+        **{name: {name} & scopes for name in ADDED_HEADS},
     }
     return [part for part, there in parts.items() if there]
 

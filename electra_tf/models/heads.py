@@ -1,4 +1,4 @@
-"""What sits on an encoder: token prediction, replaced-token detection, copying."""
+"""What sits on an encoder: token prediction and selection, replaced-token detection, copying."""
 
 import keras
 from keras import ops
@@ -95,3 +95,34 @@ class CopyHead(keras.layers.Layer):
         batch, length, width = ops.shape(hidden)
         logits = self.logit(ops.reshape(hidden, (-1, width)))
         return ops.cast(ops.reshape(logits, (batch, length)), "float32")
+
+
+class SelectionHead(keras.layers.Layer):
+    """Tells a position's token among a few, by their embeddings (TEAMS, arXiv 2106.00139)."""
+
+    def __init__(self, config: ModelConfig, embeddings: Embeddings, *, name: str, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self._embeddings, size = embeddings, embeddings.size
+        self.dense = Dense(config.hidden_size, size, name="dense", dtype=dtype)
+        self.layer_norm = LayerNorm(size, config.layer_norm_epsilon, name="layer_norm", dtype=dtype)
+
+    def build(self, *_):
+        self.dense.build()
+        self.layer_norm.build()
+        self.built = True
+
+    def call(self, hidden, positions, candidates):
+        """Scores the candidates.
+
+        Args:
+            hidden: [B, L, H] encoder output.
+            positions: int32 [B, M].
+            candidates: int32 [B*M, K], tokens.
+
+        Returns:
+            float32 [B*M, K] logits.
+        """
+        vectors = self.layer_norm(gelu(self.dense(at_positions(hidden, positions))))
+        table = self._embeddings.output_weights("float32")
+        rows = ops.take(table, candidates, axis=0)
+        return ops.sum(ops.cast(vectors, "float32")[:, None] * rows, axis=-1)

@@ -8,7 +8,7 @@ from electra_tf.config import Config
 from electra_tf.config.checks import one_of
 from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
-from electra_tf.objectives import spans
+from electra_tf.objectives import additions, spans
 from electra_tf.objectives.all_tokens_mlm import AllTokensMLM
 from electra_tf.objectives.electra_15 import MaskedOutDetection
 from electra_tf.objectives.electric import NoiseContrastive
@@ -55,8 +55,17 @@ def validate(config: Config) -> Config:
             f"else be empty. Received: {config.objective.generator_from} for "
             f"{config.objective.generator}"
         )
+    for name in additions.ADDITIONS:
+        weight = additions.weight(config, name)
+        if weight and name not in kind.may_add:
+            able = [other for other, found in OBJECTIVES.items() if name in found.may_add]
+            raise UserError(
+                f"config.objective.{name}_weight must be 0, or config.objective.name one of "
+                f"{', '.join(able)}. Received: {weight} for {config.objective.name}"
+            )
     kind.check(config)
     objective = build_objective(config)
+    objective.check_rows(config.train.batch_size // config.train.accumulation_steps)
     if not objective.trains_generator and config.generator_optimizer != GeneratorOptimizerConfig():
         raise UserError(
             "config.generator_optimizer must be left as it is where no generator is trained. "

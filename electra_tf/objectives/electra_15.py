@@ -25,8 +25,7 @@ class MaskedOutDetection(ReplacedTokenDetection):
     )
 
     def loss_weights(self, batch):
-        masked = ops.sum(batch[features.MASKED_WEIGHTS])
-        return {"masked_lm": masked, "disc": masked}
+        return super().loss_weights(batch) | {"disc": ops.sum(batch[features.MASKED_WEIGHTS])}
 
     def loss_sums(self, model, batch, draws, dropout):
         sums, counts = super().loss_sums(model, batch, draws, dropout)

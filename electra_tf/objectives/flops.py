@@ -30,8 +30,9 @@ def pass_multiply_adds(each: Pass, seq_length: int) -> float:
         head = model.hidden_size * (model.hidden_size + 1)
     else:
         share = each.predicted(seq_length) / seq_length
-        states = each.towers * model.hidden_size
-        head = share * model.embedding_size * (states + model.vocab_size)
+        states = max(each.towers, 1) * model.hidden_size
+        tokens = model.vocab_size if each.candidates is None else each.candidates
+        head = share * model.embedding_size * (states + tokens)
     return each.towers * multiply_adds(model, seq_length) + head
 
 

@@ -41,11 +41,14 @@ class Replacements(NamedTuple):
         sampled: tokens for the masked positions, int32 [B, M]; those of unused slots mean nothing.
         loss_sum: summed cross-entropy of the masked tokens, float32 scalar.
         counts: of these predictions.
+        factors: what the logits of all slots are made of, see `MaskedLMHead.factors`; None of one
+            without.
     """
 
     sampled: Any
     loss_sum: Any
     counts: dict
+    factors: Any = None
 
 
 class TrainedGenerator:
@@ -98,7 +101,8 @@ class TrainedGenerator:
             ids if self._config.objective.disallow_correct else None,
         )
         losses, best, sampled = predict_tokens(*factors, ids=ids, sampler=sampler)
-        return _counted(batch, losses, best, ops.reshape(sampled, shape))
+        found = _counted(batch, losses, best, ops.reshape(sampled, shape))
+        return found._replace(factors=factors)
 
     def _factors(self, model, batch, special, dropout):
         """What its logits are made of, see `MaskedLMHead.factors`."""

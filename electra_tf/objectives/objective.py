@@ -143,6 +143,9 @@ class Objective(abc.ABC):
         terms: factor of every loss term, by name; of one that changes, its last.
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
+        may_add: the terms of `additions` that it takes.
+        fresh_parts: first parts of the paths of weights that only training needs: they start fresh
+            in an evaluation, too, of a model that lacks them.
         needs_counts: whether it needs `SpecialTokens.counts`.
         trains_generator: whether `config.generator_optimizer` has weights to train, whose paths
             begin with "generator".
@@ -161,6 +164,8 @@ class Objective(abc.ABC):
     terms: dict[str, float]
     random_replacements: tuple[str, ...] = ()
     generators: tuple[str, ...] = ("trained",)
+    may_add: tuple[str, ...] = ()
+    fresh_parts: tuple[str, ...] = ()
     needs_counts: bool = False
     trains_generator: bool = False
 
@@ -176,6 +181,9 @@ class Objective(abc.ABC):
     @classmethod  # noqa: B027 (most objectives demand nothing)
     def check(cls, config: Config) -> None:
         """Raises UserError if the objective cannot be that of a config, valid in its sections."""
+
+    def check_rows(self, rows: int) -> None:  # noqa: B027 (most have losses row by row)
+        """Raises UserError if a micro-batch of a device cannot have so many rows."""
 
     # Networks
 

@@ -15,9 +15,12 @@ class Pass:
         model: sizes of the network.
         predicted: number of positions of a row whose token is predicted, from the row's length;
             None where every token is judged instead, by one logit.
-        towers: encoders of these sizes side by side, whose states the head reads together.
+        towers: encoders of these sizes side by side, whose states the head reads together; 0: the
+            head reads those of the pass before.
         sampled: number of positions of a row at which a token is drawn, where those are fewer:
             their logits are computed once more, without a gradient. None: the predicted ones.
+        continues: whether its loss needs states of the pass before, whose backward pass then waits.
+        candidates: number of tokens from which one is predicted; None: the whole vocabulary.
     """
 
     term: str
@@ -25,6 +28,8 @@ class Pass:
     predicted: Callable[[int], int] | None = None
     towers: int = 1
     sampled: Callable[[int], int] | None = None
+    continues: bool = False
+    candidates: int | None = None
 
 
 def every_position(length: int) -> int:

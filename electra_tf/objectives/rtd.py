@@ -3,9 +3,9 @@
 from keras import ops
 
 from electra_tf import features
-from electra_tf.models.electra import OPTIONAL_PARTS, Electra, parts_of
+from electra_tf.models.electra import ADDED_HEADS, OPTIONAL_PARTS, Electra, parts_of
+from electra_tf.objectives import additions, generators, masking
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import masking
 from electra_tf.objectives.losses import binary_cross_entropy, log_original
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
 from electra_tf.objectives.passes import Pass
@@ -18,6 +18,8 @@ _DETECTOR = "discriminator", "discriminator_head"
 
 class ReplacedTokenDetection(WithGenerator):
     """The generator fills masked positions, the discriminator finds what it changed.
+
+    The terms of `additions` are added to its loss, where their weights are not 0.
 
     Differs from the original: mask positions are drawn without replacement, and losses are
     divided by the weights of the global batch, not averaged over replicas.
@@ -52,12 +54,32 @@ class ReplacedTokenDetection(WithGenerator):
     main_metric = _AUC
     random_replacements = ("corpus", "uniform")
     main_term = "disc"
-    detector_weights = ("embeddings/", "discriminator/", "discriminator_head/")
+    may_add = tuple(additions.ADDITIONS)
+    fresh_parts = tuple(ADDED_HEADS)
+
+    def __init__(self, config, special=None):
+        super().__init__(config, special)
+        self._additions = additions.of(config)
+        heads = [each.head for each in self._additions if each.head is not None]
+        without = () if self._generator.has_network else ("generator",)
+        self._parts = [part for part in (*OPTIONAL_PARTS, *heads) if part not in without]
+        self.terms |= {each.name: additions.weight(config, each.name) for each in self._additions}
+        self.headline = sum((each.headline for each in self._additions), self.headline)
+        scopes = "embeddings", *_DETECTOR, *heads
+        self.detector_weights = tuple(f"{scope}/" for scope in scopes)
+
+    @classmethod
+    def check(cls, config):
+        super().check(config)
+        for each in additions.of(config):
+            each.check()
+
+    def check_rows(self, rows):
+        for each in self._additions:
+            each.check_rows(rows)
 
     def build_model(self, paths=None, dtype="float32"):
-        parts = parts_of(paths) if paths is not None else OPTIONAL_PARTS
-        if paths is None and not self._generator.has_network:
-            parts = [part for part in OPTIONAL_PARTS if part != "generator"]
+        parts = parts_of(paths) if paths is not None else self._parts
         return Electra(self.config, parts=parts, dtype=dtype)
 
     def parts(self, paths):
@@ -65,16 +87,29 @@ class ReplacedTokenDetection(WithGenerator):
         encoder = "discriminator" if "discriminator_head" in there else "encoder without a head"
         return " and ".join([encoder, *["generator"] * ("generator" in there)])
 
+    def prepare(self, batch, draws):
+        batch = super().prepare(batch, draws)
+        for each in self._additions:
+            batch = each.prepare(batch, draws)
+        return batch
+
     def loss_weights(self, batch):
         return {
             "masked_lm": ops.sum(batch[features.MASKED_WEIGHTS]),
             "disc": ops.sum(ops.cast(batch[features.INPUT_MASK], "float32")),
+            **{each.name: each.loss_weight(batch) for each in self._additions},
         }
 
     def loss_sums(self, model, batch, draws, dropout):
-        sampled, masked_sum, counts = self._generate(model, batch, draws, dropout)
-        disc_sum, disc_counts = self._detect(model, batch, sampled, dropout, "disc")
-        return {"masked_lm": masked_sum, "disc": disc_sum}, {**counts, **disc_counts}
+        generated = self._generator.replacements(model, batch, self.special, draws, dropout)
+        detected = _detect(model, batch, generated, dropout)
+        disc_sum, disc_counts = self._judge(batch, detected, "disc")
+        sums = {"masked_lm": generated.loss_sum, "disc": disc_sum}
+        counts = {**generated.counts, **disc_counts}
+        for each in self._additions:
+            sums[each.name], own = each.loss_sum(model, batch, detected, draws, dropout)
+            counts |= own
+        return sums, counts
 
     def detection_counts(self, model, batch, draws, replacements: str) -> dict:
         """Counts of the discriminator against replacements that no generator chose.
@@ -99,10 +134,13 @@ class ReplacedTokenDetection(WithGenerator):
             length = ops.roll(ops.sum(batch[features.INPUT_MASK], axis=-1, keepdims=True), 1, 0)
             place = ops.cast(noise * ops.cast(length, "float32"), "int32")
             sampled = ops.take_along_axis(other, place, axis=1)
-        return self._detect(model, batch, sampled, None, replacements)[1]
+        generated = generators.Replacements(sampled, 0.0, {})
+        return self._judge(batch, _detect(model, batch, generated, None), replacements)[1]
 
     def metrics(self, counts):
         metrics = counting.generator_metrics(counts) | counting.detection_metrics(counts)
+        for each in self._additions:
+            metrics |= each.metrics(counts)
         metrics["loss"] = self._loss(metrics, metrics["disc_loss"])
         for source in self.random_replacements:
             if f"{source}/histogram" in counts:
@@ -112,7 +150,8 @@ class ReplacedTokenDetection(WithGenerator):
         return metrics
 
     def passes(self):
-        return (*self._generator.passes(), Pass("disc", self.config.model))
+        added = [made for each in self._additions for made in each.passes()]
+        return (*self._generator.passes(), Pass("disc", self.config.model), *added)
 
     def phases(self):
         if self._generator.is_trained:
@@ -120,17 +159,25 @@ class ReplacedTokenDetection(WithGenerator):
         terms = tuple(term for term in self.terms if term != "masked_lm")
         return (Phase(terms=terms, trains=self.detector_weights),)
 
-    def _detect(self, model, batch, sampled, dropout, prefix):
-        """Returns (loss sum, counts) of the discriminator on int32 [B, M] replacements."""
-        replaced = masking.replace_masked(batch, sampled)
-        labels = ops.cast(replaced != batch[features.INPUT_IDS], "float32")
+    def _judge(self, batch, detected, prefix):
+        """Returns (loss sum, counts) of what the discriminator has told."""
+        labels = ops.cast(detected.replaced != batch[features.INPUT_IDS], "float32")
         weights = ops.cast(batch[features.INPUT_MASK], "float32")
-        hidden = model.discriminator({**batch, features.INPUT_IDS: replaced}, dropout=dropout)
-        logits = model.discriminator_head(hidden)
-        losses = binary_cross_entropy(logits, labels)
-        counts = counting.detection_counts(prefix, logits, labels, losses, weights)
+        losses = binary_cross_entropy(detected.logits, labels)
+        counts = counting.detection_counts(prefix, detected.logits, labels, losses, weights)
         return self._detection_loss(batch, losses * weights), counts
+
+    def _loss(self, metrics, main_loss):
+        added = [self.terms[each.name] * metrics[f"{each.name}_loss"] for each in self._additions]
+        return super()._loss(metrics, main_loss) + sum(added)
 
     def _detection_loss(self, batch, losses):
         """Sum of what the discriminator is trained on, of its losses [B, L], 0 in padding."""
         return ops.sum(losses)
+
+
+def _detect(model, batch, generated, dropout) -> additions.Detected:
+    """The discriminator reads the text with a generator's `Replacements` in it."""
+    replaced = masking.replace_masked(batch, generated.sampled)
+    hidden = model.discriminator({**batch, features.INPUT_IDS: replaced}, dropout=dropout)
+    return additions.Detected(generated, replaced, hidden, model.discriminator_head(hidden))

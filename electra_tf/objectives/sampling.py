@@ -53,15 +53,21 @@ def largest_in_block(blocks, block, noise=None):
     return block * blocks.shape[-1] + ops.cast(ops.argmax(inside, axis=-1), "int32")
 
 
-def noise(draws: Draws, shape: tuple[int, int], vocab_size: int):
+def noise(draws: Draws, shape: tuple[int, int], vocab_size: int, name: str = ""):
     """Gumbel noise of a `Sampler` for int32 [B, M] tokens: of blocks, and of tokens in a block.
+
+    Args:
+        draws: of the rows.
+        shape: (B, M).
+        vocab_size: of the softmax.
+        name: what is drawn; other names give independent noise.
 
     Returns:
         (float32 [B*M, number of blocks], float32 [B*M, S]).
     """
     (rows, slots), block = shape, block_size(vocab_size)
-    block_noise = draws.gumbel("blocks", rows, (slots, -(-vocab_size // block)))
-    token_noise = draws.gumbel("tokens", rows, (slots, block))
+    block_noise = draws.gumbel(f"{name}blocks", rows, (slots, -(-vocab_size // block)))
+    token_noise = draws.gumbel(f"{name}tokens", rows, (slots, block))
     return (
         ops.reshape(block_noise, (rows * slots, -1)),
         ops.reshape(token_noise, (rows * slots, block)),
@@ -76,7 +82,7 @@ class Sampler:
         block_noise: Gumbel float32 [T, number of blocks].
         token_noise: Gumbel float32 [T, S].
         temperature: of the softmax, a number or a float32 scalar.
-        disallow: int32 [T], a token that is not drawn, or None.
+        disallow: int32 [T] or [T, K], tokens that are not drawn, or None.
     """
 
     block_noise: Any

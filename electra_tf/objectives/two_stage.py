@@ -41,7 +41,7 @@ class TwoStage(ReplacedTokenDetection):
             ),
             Phase(
                 "discriminator",
-                terms=("disc",),
+                terms=tuple(term for term in self.terms if term != "masked_lm"),
                 trains=self.detector_weights,
                 copies={
                     "embeddings/": "generator_embeddings/",

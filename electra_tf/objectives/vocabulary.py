@@ -168,9 +168,11 @@ def _draw(slices, sampler, logits, log_sums, first, block_noise):
     if not sampler.takes_logits_as_they_are:
         logits = logits / sampler.temperature
         if sampler.disallow is not None:
-            column, inside = slices.column(sampler.disallow, first)
-            old = ops.take_along_axis(logits, column[:, None], axis=-1)[:, 0]
-            logits = _replace(logits, column, ops.where(inside, IMPOSSIBLE, old))
+            of_each = ops.reshape(sampler.disallow, (logits.shape[0], -1))
+            for number in range(of_each.shape[1]):
+                column, inside = slices.column(of_each[:, number], first)
+                old = ops.take_along_axis(logits, column[:, None], axis=-1)[:, 0]
+                logits = _replace(logits, column, ops.where(inside, IMPOSSIBLE, old))
         blocks = slices.blocks(logits)
         log_sums = block_log_sums(blocks, ops.max(blocks, axis=-1))
     scores = log_sums + block_noise

@@ -53,7 +53,7 @@ class WithGenerator(Objective):
 
     def _generate(self, model, batch, draws, dropout):
         """Returns (sampled ids int32 [B, M], loss sum, counts) of the generator."""
-        return self._generator.replacements(model, batch, self.special, draws, dropout)
+        return self._generator.replacements(model, batch, self.special, draws, dropout)[:3]
 
     def _loss(self, metrics, main_loss):
         """The trained loss: of the generator, as `metrics` has it, and of the main network."""

@@ -4,8 +4,10 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Collection
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from electra_tf import config as configuration
@@ -58,7 +60,8 @@ def evaluate(
     with runtime.strategy.scope():
         model = task.objective.new_model(config.train.seed, runtime.precision)
     weights = {variable.path: variable.value for variable in model.trainable_variables}
-    step = SavedWeights(os.path.join(workdir, "checkpoints")).assign(weights)
+    saved = SavedWeights(os.path.join(workdir, "checkpoints"))
+    step = saved.assign(_without_fresh(weights, saved, task.objective.fresh_parts, workdir))
     if runtime.is_chief:
         print(f"Evaluating step {step}: {runtime}.", file=sys.stderr)
 
@@ -85,6 +88,20 @@ def evaluate(
     if runtime.is_chief:
         files.write_text(path, json.dumps(json_safe(metrics), indent=2) + "\n")
     return metrics
+
+
+def _without_fresh(weights: dict, saved: SavedWeights, parts: Collection[str], workdir: str):
+    """The weights but for those of parts, out of some, that a model lacks, which it tells."""
+    fresh = {
+        part for part in parts if not any(path.startswith(f"{part}/") for path in saved.shapes)
+    } & {path.split("/")[0] for path in weights}
+    if fresh:
+        logging.warning(
+            "%s lacks these networks, which are evaluated with fresh weights: %s",
+            workdir,
+            ", ".join(sorted(fresh)),
+        )
+    return {path: weight for path, weight in weights.items() if path.split("/")[0] not in fresh}
 
 
 def _most_frequent_token_share(split: dataset.Split, task: PretrainingTask) -> float:

@@ -252,6 +252,16 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
                 f"{workdir}. Received: {now!r}. Take another --workdir."
             )
         logging.warning("continuing with another %s: %r, was %r", name, now, value)
+    networks = [
+        {path.split("/")[0] for path in objectives.build_objective(config).variable_shapes()}
+        for config in (old, new)
+    ]
+    if networks[0] != networks[1]:
+        raise UserError(
+            f"A run must keep its networks, which in {workdir} are "
+            f"{', '.join(sorted(networks[0]))}. Received: {', '.join(sorted(networks[1]))}. "
+            "Take another --workdir."
+        )
 
 
 def _is_same(directory: str, other: str) -> bool:

@@ -6,6 +6,7 @@ takes such a directory. A converted one has weights only, a run's also the optim
 
 import dataclasses
 import os
+from collections.abc import Collection
 
 import keras
 import numpy as np
@@ -32,8 +33,8 @@ class Pretrained:
     Attributes:
         config: `model`, `generator`, `objective.name` and the tokenizer settings of `data` say
             what the weights are.
-        weights: float32 arrays by variable path. Of an `Electra` the generator, the
-            discriminator's head or both may be missing, but only as a whole.
+        weights: float32 arrays by variable path. Of an `Electra` the generator and each of the
+            discriminator's heads may be missing, but only as a whole.
         vocabulary: of the tokenizer that `config.data` describes; None where it is not known.
         step: updates that the weights have seen; 0 where it is not known.
     """
@@ -88,6 +89,13 @@ class Pretrained:
         config = Config.from_json(published.config.to_json())
         config.objective.name = objectives.name_of(Electra)
         return Pretrained(config, weights, self.vocabulary, self.step)
+
+    def without(self, scopes: Collection[str]) -> "Pretrained":
+        """The same without the networks whose weights' paths begin with these names."""
+        weights = {
+            path: value for path, value in self.weights.items() if path.split("/")[0] not in scopes
+        }
+        return dataclasses.replace(self, weights=weights)
 
     def parts(self) -> str:
         """Which networks there are, in words."""

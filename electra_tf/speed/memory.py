@@ -189,10 +189,14 @@ class MemoryModel:
     def _left(self, passes):
         """Share of what each pass but the last has kept that is there when the last is through."""
         work = [flops.pass_multiply_adds(each, self._length) for each in passes]
-        return [
-            max(0.0, 1.0 - _BESIDE * sum(work[number + 1 :]) / (2.0 * work[number]))
-            for number in range(len(work) - 1)
-        ]
+        left = []
+        for number in range(len(work) - 1):
+            following = number + 1
+            while following < len(passes) and passes[following].continues:
+                following += 1  # until then its backward pass cannot begin
+            beside = _BESIDE * sum(work[following:]) / (2.0 * work[number])
+            left.append(max(0.0, 1.0 - beside))
+        return left
 
     def _kept(self, each: Pass, rows, mixed):
         """Bytes that a pass keeps for its gradient."""
@@ -230,6 +234,8 @@ class MemoryModel:
         if each.predicted is None:
             return 0.0
         positions = rows * each.predicted(self._length)
+        if not positions:
+            return 0.0
         vocab_size = each.model.vocab_size
         tables *= each.model.embedding_size * vocab_size
         return FLOAT32 * (logits * positions * min(SLICE, vocab_size) + tables)

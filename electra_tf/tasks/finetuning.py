@@ -55,6 +55,9 @@ class FinetuningObjective:
         """One: the whole run."""
         return (Phase(),)
 
+    def check_rows(self, rows):
+        pass
+
     def factors(self, step):
         return self.terms
 

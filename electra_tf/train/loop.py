@@ -43,7 +43,8 @@ class Trainer:
             other values than the fresh ones; such a run is evaluated before its first step.
 
     Raises:
-        UserError: the batch cannot be split evenly over devices and micro-batches.
+        UserError: the batch cannot be split evenly over devices and micro-batches, or not so that
+            the objective can do with a part.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class Trainer:
         self._task, self._settings = task, settings
         self._workdir, self._runtime = workdir, runtime
         objective = task.objective
+        objective.check_rows(
+            settings.batch_size // (runtime.num_replicas * settings.accumulation_steps)
+        )
         self._optimizers = build_network_optimizers(
             optimizers, settings.num_steps, objective.num_layers()
         )

@@ -36,6 +36,10 @@ class TrainedObjective(Protocol):
         """Metrics that are shown beside the loss while training, in this order."""
         ...
 
+    def check_rows(self, rows: int) -> None:
+        """Raises UserError if a micro-batch of a device cannot have so many rows."""
+        ...
+
     def num_layers(self) -> dict[str, int]:
         """Depth of each network by its name in variable paths, for layer-wise decay."""
         ...

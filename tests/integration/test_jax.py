@@ -1,5 +1,6 @@
 """The same models and objective under Keras's JAX backend: a second opinion on the mathematics."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -58,11 +59,20 @@ class RecordedNoise:
         return noise
 
 
+ADDED = {
+    "contrastive_weight": 1.0,
+    "contrastive_rows": 3,
+    "corrective_weight": 1.0,
+    "selection_weight": 1.0,
+}
 # What two_stage adds to electra is not in its losses.
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "two_stage"])
-def test_loss_and_gradients_agree(run_jax, tmp_path, name):
+CASES = {name: {"name": name} for name in OBJECTIVES if name != "two_stage"} | {"additions": ADDED}
+
+
+@pytest.mark.parametrize("fields", CASES.values(), ids=CASES)
+def test_loss_and_gradients_agree(run_jax, tmp_path, fields):
     config = Config()
-    config.objective.name = name
+    config.objective = dataclasses.replace(config.objective, **fields)
     config.model.vocab_size, config.model.num_layers, config.train.batch_size = 500, 2, 6
     config.model.hidden_size, config.model.num_heads, config.model.embedding_size = 64, 2, 32
     objective = build_objective(config, synthetic.vocabulary(config))

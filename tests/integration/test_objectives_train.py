@@ -11,7 +11,7 @@ import tiny_runs
 
 import electra_tf
 from electra_tf.conversion import convert
-from electra_tf.objectives import OBJECTIVES, objective_class
+from electra_tf.objectives import OBJECTIVES, build_objective, objective_class
 from electra_tf.runs.evaluation import evaluate
 from electra_tf.saved import model_directory
 from electra_tf.serving.bundle import export_run
@@ -23,9 +23,17 @@ CASES = {
     name: {"objective.name": name}
     for name in OBJECTIVES
     if name not in ("electra", "mlm", "two_stage")
+} | {
+    "all_options": {
+        "model.sharing": "gdes",
+        "objective.span": "ngram",
+        "objective.random_token_fraction": 0.1,
+        "objective.contrastive_weight": 1.0,
+        "objective.contrastive_rows": 6,
+        "objective.corrective_weight": 1.0,
+        "objective.selection_weight": 1.0,
+    }
 }
-CASES["gdes"] = {"model.sharing": "gdes"}
-CASES["runs_of_words"] = {"objective.span": "ngram", "objective.random_token_fraction": 0.1}
 LONG = {
     "optimizer.schedule": "constant",  # so that short runs begin as long ones do
     "runtime.deterministic": True,
@@ -118,7 +126,7 @@ def test_the_evaluation_is_that_of_the_loop(runs):
     workdir = runs[0] / "whole"
     metrics = evaluate(str(workdir), random_words=True)
     [last] = tiny_runs.metrics(workdir, "eval")
-    objective = objective_class(model_directory.open_directory(str(workdir))[0])
+    objective = build_objective(model_directory.open_directory(str(workdir))[0])
     shown = {metric.name for metric in objective.headline}
     assert shown <= metrics.keys()
     for name in shown & last.keys():

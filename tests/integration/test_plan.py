@@ -18,8 +18,12 @@ from electra_tf.train import strategy
 SMALL = {"num_layers": 2, "hidden_size": 128, "num_heads": 2, "intermediate_size": 512}
 
 
-def config_of(batch_size, *, objective="electra", precision="float32", micro_batches=1, **sizes):
+def config_of(
+    batch_size, *, objective="electra", precision="float32", micro_batches=1, added=(), **sizes
+):
     config = Config()
+    for name in added:
+        setattr(config.objective, f"{name}_weight", 1.0)
     config.train.accumulation_steps = micro_batches
     config.objective.name = objective
     config.runtime.precision = precision
@@ -73,6 +77,10 @@ def test_the_memory_of_a_step_is_as_planned():
         (64, 128, {"micro_batches": 4}),
         (32, 128, {"objective": "mlm"}),
         (32, 128, {"objective": "electric"}),
+        (32, 128, {"added": ("contrastive",)}),
+        (32, 128, {"added": ("corrective",)}),
+        (32, 128, {"added": ("selection",)}),
+        (32, 128, {"added": ("contrastive", "corrective", "selection")}),
         (16, 128, {"vocab_size": 30522, "hidden_size": 256, "num_heads": 4, "num_layers": 4}),
         (32, 128, {"precision": "mixed_bfloat16", "num_layers": 4}),
         (32, 128, {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
