@@ -9,6 +9,7 @@ import dataclasses
 from electra_tf.config import breakpoints
 from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
+from electra_tf.errors import UserError
 
 OPTIMIZERS = ("adam", "adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none", "gdes")
@@ -93,9 +94,9 @@ class ObjectiveConfig(Fields):
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
     random_token_fraction: float = number(0.0, 0, 1)  # share of them shown as a random token
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
-    # of what reads the replacements; 50 is for its detection, 1 for predicting tokens (replace_mlm,
-    # all_tokens_mlm)
-    discriminator_weight: float = number(50.0, 0, MAX_FACTOR)
+    # of what reads the replacements; -1: 50, as in the paper, where it detects them, 1 where it
+    # predicts tokens (replace_mlm, all_tokens_mlm)
+    discriminator_weight: float = number(-1.0, -1, MAX_FACTOR)
     # in its place, as mask_fraction_by_step; the metric `loss` takes the last one
     discriminator_weight_by_step: str = ""
     temperature: float = number(1.0, 1e-3, 1e3)  # of the generator's softmax when it samples
@@ -200,7 +201,12 @@ def check_model(model: ModelConfig) -> None:
 
 
 def check_objective(objective: ObjectiveConfig) -> None:
-    """Raises UserError if what `config.objective` says of steps or of what is shown cannot be."""
+    """Raises UserError if what `config.objective` says of weights, steps or tokens cannot be."""
+    if -1 < objective.discriminator_weight < 0:
+        raise UserError(
+            "config.objective.discriminator_weight must be -1, the objective's own, or at least 0. "
+            f"Received: {objective.discriminator_weight}"
+        )
     shown = objective.mask_token_fraction + objective.random_token_fraction
     at_most("config.objective.mask_token_fraction + .random_token_fraction", shown, 1)
     breakpoints.check(

@@ -59,8 +59,10 @@ class NoiseContrastive(Objective):
 
     def __init__(self, config, special=None):
         super().__init__(config, special)
-        objective = config.objective
-        self.terms = {"cloze": objective.generator_weight, "disc": objective.discriminator_weight}
+        self.terms = {
+            "cloze": config.objective.generator_weight,
+            "disc": self.discriminator_weight,
+        }
 
     @classmethod
     def check(cls, config):

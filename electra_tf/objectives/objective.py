@@ -146,6 +146,7 @@ class Objective(abc.ABC):
         may_add: the terms of `additions` that it takes.
         fresh_parts: first parts of the paths of weights that only training needs: they start fresh
             in an evaluation, too, of a model that lacks them.
+        default_weight: `discriminator_weight` of a config that leaves it to the objective.
         needs_counts: whether it needs `SpecialTokens.counts`.
         trains_generator: whether `config.generator_optimizer` has weights to train, whose paths
             begin with "generator".
@@ -166,6 +167,7 @@ class Objective(abc.ABC):
     generators: tuple[str, ...] = ("trained",)
     may_add: tuple[str, ...] = ()
     fresh_parts: tuple[str, ...] = ()
+    default_weight: float = 50.0  # the paper's, of detection
     needs_counts: bool = False
     trains_generator: bool = False
 
@@ -177,6 +179,12 @@ class Objective(abc.ABC):
         """Of the vocabulary; only where there is one."""
         assert self._special is not None, "the objective was built without a vocabulary"
         return self._special
+
+    @property
+    def discriminator_weight(self) -> float:
+        """`config.objective.discriminator_weight`, or the objective's own."""
+        weight = self.config.objective.discriminator_weight
+        return self.default_weight if weight == -1 else weight
 
     @classmethod  # noqa: B027 (most objectives demand nothing)
     def check(cls, config: Config) -> None:

@@ -39,6 +39,7 @@ class ReplaceMLM(WithGenerator):
     main_metric = _LOSS
     generators = ("trained",)
     main_term = "main_lm"
+    default_weight = 1.0
 
     def parts(self, paths):
         return "encoder and generator"

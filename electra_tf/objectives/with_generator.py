@@ -23,7 +23,7 @@ class WithGenerator(Objective):
         self.needs_counts = self._generator.needs_counts
         self.trains_generator = self._generator.is_trained
         self._weights = breakpoints.read(objective.discriminator_weight_by_step)
-        last = self._weights[-1][1] if self._weights else objective.discriminator_weight
+        last = self._weights[-1][1] if self._weights else self.discriminator_weight
         self.terms = {"masked_lm": objective.generator_weight, self.main_term: last}
 
     @classmethod

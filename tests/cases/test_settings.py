@@ -75,6 +75,13 @@ def test_every_number_has_a_range(kind, section, field, type_):
         (Config, "", "train", {"num_steps": 5}, "config.train must be a TrainConfig."),
         (Config, "optimizer", "name", "sgd", "config.optimizer.name must be one of adam, adamw, "),
         (Config, "optimizer", "layer_decay", 0.0, "config.optimizer.layer_decay must be in (0, 1]"),
+        (
+            Config,
+            "objective",
+            "discriminator_weight",
+            -0.5,
+            "config.objective.discriminator_weight must be -1, the objective's own, or at least 0",
+        ),
         (FinetuneConfig, "task", "low", 1.0, "config.task.low must be at most config.task.high"),
         (FinetuneConfig, "task", "version", 3, "config.task.version must be at most 2."),
         (FinetuneConfig, "train", "num_epochs", 0, "config.train.num_epochs must be in (0, "),

@@ -36,7 +36,7 @@ def test_configs_have_the_papers_hyperparameters(name):
     )
     assert (config.optimizer.warmup_steps, config.optimizer.weight_decay) == (10_000, 0.01)
     assert model.hidden_dropout == model.attention_dropout == 0.1
-    assert config.objective.discriminator_weight == 50.0
+    assert build_objective(config).terms == {"masked_lm": 1.0, "disc": 50.0}
 
 
 @pytest.mark.parametrize("name", ["bert_small", "quickstart"])

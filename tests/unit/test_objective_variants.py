@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import special
 
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives import losses, masking
+from electra_tf.objectives import build_objective, losses, masking
 from electra_tf.speed.memory import MemoryModel
 from tests.unit.test_objectives import VOCAB, objective_of, ragged_batch, tiny_config
 
@@ -242,3 +242,20 @@ def test_the_discriminators_metrics_are_electras(monkeypatch):
     assert {name: value for name, value in own.items() if name in others and name != "loss"} == {
         name: value for name, value in others.items() if name != "loss"
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "term", "weight"),
+    [
+        ("electra", "disc", 50.0),
+        ("electric", "disc", 50.0),
+        ("replace_mlm", "main_lm", 1.0),
+        ("all_tokens_mlm", "main_lm", 1.0),
+    ],
+)
+def test_the_main_networks_weight_is_the_objectives_own_unless_set(name, term, weight):
+    config = tiny_config()
+    config.objective.name = name
+    assert build_objective(config).terms[term] == weight
+    config.objective.discriminator_weight = 7.0
+    assert build_objective(config).terms[term] == 7.0
