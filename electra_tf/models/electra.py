@@ -11,7 +11,7 @@ from electra_tf.models.heads import CopyHead, MaskedLMHead, ReplacedTokenHead, S
 from electra_tf.models.sharing import sharing_of
 
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
-# What only terms that are added to its loss train; on the discriminator, and tied to its embeddings.
+# What only terms that are added to its loss train; on the discriminator, tied to its embeddings.
 ADDED_HEADS = {"corrective_head": MaskedLMHead, "selection_head": SelectionHead}
 
 
@@ -21,7 +21,7 @@ class Electra(keras.Model):
     Attributes:
         generator, discriminator: `Encoder`s; the same object with `sharing=all`.
         generator_head: `MaskedLMHead`; discriminator_head: `ReplacedTokenHead`.
-        corrective_head: `MaskedLMHead`; selection_head: `SelectionHead`; see `objectives.additions`.
+        corrective_head: `MaskedLMHead`; selection_head: `SelectionHead`; of `objectives.additions`.
 
     Args:
         config: the experiment.

@@ -127,8 +127,8 @@ class Objective(abc.ABC):
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
         may_add: the terms of `additions` that it takes.
-        fresh_parts: first parts of the paths of weights that start fresh in an evaluation, too, of a
-            model that lacks them: only training needs them.
+        fresh_parts: first parts of the paths of weights that only training needs: an evaluation of
+            a model that lacks them, too, takes fresh ones.
         needs_counts: whether it needs `SpecialTokens.counts`.
         trains_generator: whether `config.generator_optimizer` has weights to train, whose paths
             begin with "generator".
@@ -166,7 +166,7 @@ class Objective(abc.ABC):
         """Raises UserError if the objective cannot be that of a config, valid in its sections."""
 
     def check_rows(self, rows: int) -> None:  # noqa: B027 (most have losses row by row)
-        """Raises UserError if a device cannot have so many rows at a time, those of a micro-batch."""
+        """Raises UserError if a micro-batch of a device cannot have so many rows."""
 
     # Networks
 

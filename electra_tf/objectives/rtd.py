@@ -4,9 +4,8 @@ from keras import ops
 
 from electra_tf import features
 from electra_tf.models.electra import ADDED_HEADS, OPTIONAL_PARTS, Electra, parts_of
-from electra_tf.objectives import additions
+from electra_tf.objectives import additions, generators, masking
 from electra_tf.objectives import counts as counting
-from electra_tf.objectives import generators, masking
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
 from electra_tf.objectives.passes import Pass
@@ -57,7 +56,11 @@ class ReplacedTokenDetection(WithGenerator):
         self._additions = additions.of(config)
         heads = [each.head for each in self._additions if each.head is not None]
         self._parts = [
-            *(part for part in OPTIONAL_PARTS if part != "generator" or self._generator.has_network),
+            *(
+                part
+                for part in OPTIONAL_PARTS
+                if part != "generator" or self._generator.has_network
+            ),
             *heads,
         ]
         self.terms |= {each.name: additions.weight(config, each.name) for each in self._additions}

@@ -215,8 +215,9 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
     ]
     if networks[0] != networks[1]:
         raise UserError(
-            f"A run must keep its networks, which in {workdir} are {', '.join(sorted(networks[0]))}."
-            f" Received: {', '.join(sorted(networks[1]))}. Take another --workdir."
+            f"A run must keep its networks, which in {workdir} are "
+            f"{', '.join(sorted(networks[0]))}. Received: {', '.join(sorted(networks[1]))}. "
+            "Take another --workdir."
         )
 
 

@@ -69,9 +69,7 @@ class Pretrained:
     def without(self, scopes: Collection[str]) -> "Pretrained":
         """The same without the networks whose weights' paths begin with these names."""
         weights = {
-            path: value
-            for path, value in self.weights.items()
-            if path.split("/")[0] not in scopes
+            path: value for path, value in self.weights.items() if path.split("/")[0] not in scopes
         }
         return dataclasses.replace(self, weights=weights)
 

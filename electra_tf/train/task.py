@@ -37,7 +37,7 @@ class TrainedObjective(Protocol):
         ...
 
     def check_rows(self, rows: int) -> None:
-        """Raises UserError if a device cannot have so many rows at a time, those of a micro-batch."""
+        """Raises UserError if a micro-batch of a device cannot have so many rows."""
         ...
 
     def num_layers(self) -> dict[str, int]:

@@ -201,9 +201,7 @@ def test_crops_are_the_same_for_any_batching():
 
 def info_nce(texts, crops, size, temperature):
     """(losses [B], right [B], cosines of other rows' texts), view by view."""
-    texts, crops = (
-        each / np.linalg.norm(each, axis=-1, keepdims=True) for each in (texts, crops)
-    )
+    texts, crops = (each / np.linalg.norm(each, axis=-1, keepdims=True) for each in (texts, crops))
     losses, right, cosines = [], [], []
     for row in range(len(texts)):
         group = [other for other in range(len(texts)) if other // size == row // size]

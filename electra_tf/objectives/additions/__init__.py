@@ -1,7 +1,7 @@
 """Terms that are added to a detector's loss, by the names of their weights in `config.objective`.
 
-`contrastive_weight`, and so on: 0, the default, leaves a term out with all that belongs to it. A new
-one is a subclass of `Addition` in a file of its own, a line here and its weight in the config.
+`contrastive_weight`, and so on: 0, the default, leaves a term out with all that belongs to it. A
+new one is a subclass of `Addition` in a file of its own, a line here and its weight in the config.
 """
 
 from electra_tf.config import Config

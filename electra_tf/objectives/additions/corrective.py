@@ -59,7 +59,5 @@ class Corrective(Addition):
     def passes(self):
         slots = masking.slots_of(self.config.objective)
         return (
-            Pass(
-                self.name, self.config.model, slots, towers=0, sampled=nowhere, continues=True
-            ),
+            Pass(self.name, self.config.model, slots, towers=0, sampled=nowhere, continues=True),
         )

@@ -43,9 +43,7 @@ class Selection(Addition):
 
     def loss_sum(self, model, batch, detected, draws, dropout):
         candidates = self._candidates(batch, detected.generated.factors, draws)
-        logits = model.selection_head(
-            detected.hidden, batch[features.MASKED_POSITIONS], candidates
-        )
+        logits = model.selection_head(detected.hidden, batch[features.MASKED_POSITIONS], candidates)
         counts = counting.token_counts(
             self.name,
             ops.logsumexp(logits, axis=-1) - logits[:, 0],
