@@ -4,12 +4,13 @@ Each format is a module with `read(...) -> Pretrained` and `write(pretrained, di
 lies between is always a `Pretrained`, checked in full before anything is written.
 """
 
+import dataclasses
 import glob
 import os
 import re
 from collections.abc import Callable
 
-from electra_tf import files
+from electra_tf import files, objectives
 from electra_tf.conversion import google, huggingface, huggingface_finetuned
 from electra_tf.errors import UserError
 from electra_tf.saved import finetuned, model_directory
@@ -124,6 +125,8 @@ def convert(
             f"A model for {output_format} must have the tokenizer {WordPiece.name}. "
             f"Received: {tokenizer}"
         )
+    if output_format != "electra_tf":
+        pretrained = _without_training_only(pretrained, output, say)
     _WRITERS[output_format](pretrained, output, CONVERTED if overwrite else None)
     if pretrained.vocabulary is None:
         say(
@@ -131,6 +134,19 @@ def convert(
             "evaluate, export or go on training."
         )
     return pretrained
+
+
+def _without_training_only(pretrained, output, say) -> Pretrained:
+    """The model without weights that only its training needs."""
+    left_out = objectives.objective_class(pretrained.config).training_only
+    weights = {
+        path: value
+        for path, value in pretrained.weights.items()
+        if not path.startswith(tuple(left_out))
+    }
+    if len(weights) < len(pretrained.weights):
+        say(f"{output}: left out {', '.join(left_out)}, which only the training needs.")
+    return dataclasses.replace(pretrained, weights=weights)
 
 
 _WRITERS = {

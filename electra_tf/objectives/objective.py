@@ -28,7 +28,7 @@ from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase, Timeline
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
-LIKELIHOOD = "log-likelihood"
+LIKELIHOOD, REWARD = "log-likelihood", "reward"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Metric:
     Attributes:
         name: a key of `Objective.metrics`.
         title: what tables and pictures call it.
-        kind: LOSS, where less is better; ACCURACY, AUC or LIKELIHOOD, where more is.
+        kind: LOSS, where less is better; ACCURACY, AUC, LIKELIHOOD or REWARD, where more is.
     """
 
     name: str
@@ -118,6 +118,8 @@ class Objective(abc.ABC):
         description: what its models are, in words.
         model_class: of its networks. Converters know a layout of weights by it, and refuse one
             that they do not know.
+        training_only: beginnings of the paths of weights that nothing but this training needs: no
+            other format of files has them.
         encoder: attribute of the model, and first part of its weights' paths: the `Encoder` that
             fine-tuning starts from.
         served: signatures by importance; the first is the default one.
@@ -137,6 +139,7 @@ class Objective(abc.ABC):
 
     description: str
     model_class: type[keras.Model]
+    training_only: tuple[str, ...] = ()
     encoder: str
     served: tuple[Served, ...]
     headline: tuple[Metric, ...]

@@ -67,7 +67,7 @@ class ReplacedTokenDetection(WithGenerator):
 
     def loss_sums(self, model, batch, draws, dropout):
         sampled, masked_sum, counts = self._generate(model, batch, draws, dropout)
-        disc_sum, disc_counts = self._detect(model, batch, sampled, dropout, "disc")
+        disc_sum, disc_counts, _ = self._detect(model, batch, sampled, dropout, "disc")
         return {"masked_lm": masked_sum, "disc": disc_sum}, {**counts, **disc_counts}
 
     def detection_counts(self, model, batch, draws, replacements: str) -> dict:
@@ -115,7 +115,7 @@ class ReplacedTokenDetection(WithGenerator):
         return (Phase(terms=terms, trains=self.detector_weights),)
 
     def _detect(self, model, batch, sampled, dropout, prefix):
-        """Returns (loss sum, counts) of the discriminator on int32 [B, M] replacements."""
+        """The discriminator on int32 [B, M] replacements: (loss sum, counts, losses [B, L])."""
         replaced = masking.replace_masked(batch, sampled)
         labels = ops.cast(replaced != batch[features.INPUT_IDS], "float32")
         weights = ops.cast(batch[features.INPUT_MASK], "float32")
@@ -123,7 +123,7 @@ class ReplacedTokenDetection(WithGenerator):
         logits = model.discriminator_head(hidden)
         losses = binary_cross_entropy(logits, labels)
         counts = counting.detection_counts(prefix, logits, labels, losses, weights)
-        return self._detection_loss(batch, losses * weights), counts
+        return self._detection_loss(batch, losses * weights), counts, losses
 
     def _detection_loss(self, batch, losses):
         """Sum of what the discriminator is trained on, of its losses [B, L], 0 in padding."""
