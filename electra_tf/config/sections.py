@@ -86,6 +86,7 @@ class ObjectiveConfig(Fields):
     # linear between them; evaluation takes the last one
     mask_fraction_by_step: str = ""
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
+    # of the generator's losses: of its predictions, or (adversarial) of policy and baseline
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
     # of what reads the replacements; 50 is for its detection, 1 for predicting tokens (replace_mlm,
     # all_tokens_mlm)

@@ -26,20 +26,22 @@ class Adversarial(ReplacedTokenDetection):
 
     Three loss terms, in which R and b are constants unless they are what is trained:
 
-    | term     | sum over                                                 | trains                  |
-    | -------- | -------------------------------------------------------- | ----------------------- |
-    | policy   | masked positions: -log p(x^_t \\| x masked) (R_t - b_t)   | generator, embeddings   |
-    | baseline | masked positions: cross-entropy of exp(-b_t), exp(-R_t)  | `generator_baseline`    |
-    | disc     | all tokens, as ELECTRA's                                 | discriminator, embeddings |
+    | term     | sum over                                            | trains                    |
+    | -------- | --------------------------------------------------- | ------------------------- |
+    | policy   | masked positions: -log p(x^_t) (R_t - b_t)          | generator, embeddings     |
+    | baseline | the same: cross-entropy of exp(-b_t) and exp(-R_t)  | `generator_baseline`      |
+    | disc     | all tokens, as ELECTRA's                            | discriminator, embeddings |
 
-    b_t = -log sigmoid(w · h_t + c), from the generator's hidden states. exp(-R_t) is the probability
+    b_t = -log sigmoid(w · h_t + c), from the generator's hidden states. exp(-R_t) is the chance
     that the discriminator gives the right answer, so that is what the sigmoid comes to expect. No
     gradient of the baseline goes into h: it is there to lower the policy gradient's variance, not
     to teach the generator. The paper leaves that open, and has no c.
 
     p is the distribution that the token was drawn from, with `config.objective.temperature`. The
     generator's masked LM loss is not trained; it and the accuracies are measured as ELECTRA's.
-    `config.objective.generator_weight` is the factor of policy and baseline.
+    `config.objective.generator_weight` is the factor of policy and baseline, for which the paper
+    names none. The metric `loss` is the sum that is differentiated; of it `policy_loss` tells
+    nothing about how well the generator does, `reward` does.
     """
 
     description = "adversarial replaced token detection"
@@ -79,7 +81,8 @@ class Adversarial(ReplacedTokenDetection):
         positions, weights = batch[features.MASKED_POSITIONS], batch[features.MASKED_WEIGHTS]
         hidden = self._generator.hidden(model, batch, dropout)
         factors = model.generator_head.factors(hidden, positions)
-        sampled, _, counts = self._generator.draw(batch, factors, draws)
+        constant = [ops.stop_gradient(factor) for factor in factors]
+        sampled, _, counts = self._generator.draw(batch, constant, draws)
         disc_sum, disc_counts, losses = self._detect(model, batch, sampled, dropout, "disc")
 
         reward = ops.stop_gradient(ops.take_along_axis(losses, positions, axis=1))

@@ -16,8 +16,8 @@ class Pass:
         predicted: number of positions of a row whose token is predicted, from the row's length;
             None where every token is judged instead, by one logit.
         towers: encoders of these sizes side by side, whose states the head reads together.
-        sampled: number of positions of a row at which a token is drawn, where those are fewer:
-            their logits are computed once more, without a gradient. None: the predicted ones.
+        sampled: number of positions of a row at which a token is drawn from logits that are
+            computed once more, without a gradient. None: it is drawn from the predicted ones.
     """
 
     term: str

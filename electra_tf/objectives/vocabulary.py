@@ -79,8 +79,8 @@ def predict_tokens(vectors, table, bias, ids, sampler: Sampler | None = None) ->
             upstream = args[0] if upstream is None else upstream
             if isinstance(upstream, tuple):  # JAX gives all outputs' gradients as one argument
                 upstream = upstream[0]
-            # Weights of either sign: rows are scaled by their sizes in the exponent, and their signs
-            # go to what the [T, W] products have on the other side.
+            # Weights may be negative: their sizes scale rows in the exponent, their signs stand in
+            # the small factors of the products, not in what is [T, W].
             size, sign = ops.abs(upstream), ops.sign(upstream)
             shift = (normalizer - ops.log(size))[:, None]
             signed = vectors * ops.cast(sign, vectors.dtype)[:, None]

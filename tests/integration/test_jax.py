@@ -52,7 +52,7 @@ class RecordedNoise:
         return self.noise[f"noise/{name}"]
 
 
-@pytest.mark.parametrize("name", ["electra", "mlm"])
+@pytest.mark.parametrize("name", ["electra", "mlm", "adversarial"])
 def test_loss_and_gradients_agree(run_jax, tmp_path, name):
     config = Config()
     config.objective.name = name

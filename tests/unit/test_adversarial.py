@@ -5,10 +5,16 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
+from electra_tf.conversion import convert
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives import masking, validate, vocabulary
+from electra_tf.runs.pretraining import Start
+from electra_tf.saved import model_directory
+from electra_tf.saved.model_directory import Pretrained
 from electra_tf.speed.memory import MemoryModel
+from electra_tf.train.optimizers import build_network_optimizers
+from electra_tf.train.state import TrainState
 from tests.unit.test_objectives import VOCAB, factors, objective_of, ragged_batch, tiny_config
 
 ROWS, LENGTH = 6, 40
@@ -302,6 +308,56 @@ def test_operations_and_memory():
     planned = [MemoryModel(each, LENGTH) for each in (adversarial, electra)]
     assert planned[0].numbers == {**planned[1].numbers, "generator_baseline": 9}
     assert planned[0].of(64, 1, False).total > planned[1].of(64, 1, False).total
+
+
+def written(directory, name, named=None):
+    """A model directory of fresh networks; its weights by path."""
+    objective = objective_of(tiny_config(name=name))
+    weights = {v.path: v.numpy() for v in objective.new_model(3).trainable_variables}
+    objective.config.objective.name = named or name
+    model_directory.write(Pretrained(objective.config, weights), str(directory))
+    return weights
+
+
+@pytest.mark.parametrize("output_format", ["google", "huggingface"])
+def test_other_formats_go_without_the_baseline(tmp_path, output_format):
+    weights, told = written(tmp_path / "own", "adversarial"), []
+    theirs, back = str(tmp_path / "theirs"), str(tmp_path / "back")
+    convert(str(tmp_path / "own"), "electra_tf", theirs, output_format, say=told.append)
+    assert any("left out generator_baseline/" in line for line in told)
+    convert(theirs, output_format, back, "electra_tf", say=told.append)
+    read = model_directory.read(back)
+    assert read.config.objective.name == "electra"
+    assert weights.keys() - read.weights.keys() == {BASELINE + "kernel", BASELINE + "bias"}
+    for path, value in read.weights.items():
+        np.testing.assert_array_equal(value, weights[path], err_msg=path)
+
+
+def test_a_run_starts_from_an_electra_with_a_fresh_baseline(tmp_path, caplog):
+    weights = written(tmp_path / "source", "electra")
+    objective = objective_of(tiny_config(name="adversarial"))
+    start = Start(str(tmp_path / "source"), keep_step=False)
+    start.prepare(objective.config)
+    optimizers = build_network_optimizers(objective.optimizers(), 10, objective.num_layers())
+    model = objective.new_model(4)
+    state = TrainState(model, optimizers, "float32", objective.phases())
+    fresh = model.generator_baseline.logit.kernel.numpy()
+    start(state)
+    assert "start from fresh weights: generator_baseline" in caplog.text
+    assert state.weights.keys() - weights.keys() == {BASELINE + "kernel", BASELINE + "bias"}
+    for path, value in weights.items():
+        np.testing.assert_array_equal(state.weights[path], value, err_msg=path)
+    np.testing.assert_array_equal(state.weights[BASELINE + "kernel"], fresh)
+    assert np.abs(fresh).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("adversarial", "electra"), ("electra", "adversarial")]
+)
+def test_a_baseline_is_taken_for_nothing_else(tmp_path, name, named):
+    written(tmp_path / "odd", name, named)
+    with pytest.raises(UserError, match="generator_baseline"):
+        model_directory.load_network(str(tmp_path / "odd"))
 
 
 @pytest.mark.parametrize(
