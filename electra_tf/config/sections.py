@@ -93,6 +93,7 @@ class ObjectiveConfig(Fields):
     span_max_words: int = number(3, 1, 100)  # of ngram
     mask_token_fraction: float = number(0.85, 0, 1)  # share of the masked positions shown as [MASK]
     random_token_fraction: float = number(0.0, 0, 1)  # share of them shown as a random token
+    # of the generator's losses: of its predictions, or (adversarial) of policy and baseline
     generator_weight: float = number(1.0, 0, MAX_FACTOR)
     # of what reads the replacements; -1: 50, as in the paper, where it detects them, 1 where it
     # predicts tokens (replace_mlm, all_tokens_mlm)

@@ -9,10 +9,9 @@ import os
 import re
 from collections.abc import Callable
 
-from electra_tf import files
+from electra_tf import files, objectives
 from electra_tf.conversion import google, huggingface, huggingface_finetuned
 from electra_tf.errors import UserError
-from electra_tf.models.electra import ADDED_HEADS
 from electra_tf.saved import finetuned, model_directory
 from electra_tf.saved.model_directory import Pretrained
 from electra_tf.text import tokenization
@@ -128,7 +127,7 @@ def convert(
             f"Received: {tokenizer}"
         )
     if output_format != "electra_tf":
-        pretrained = _without_added_heads(pretrained, output_format, say)
+        pretrained = _without_training_only(pretrained, output_format, say)
     _WRITERS[output_format](pretrained, output, CONVERTED if overwrite else None)
     if pretrained.vocabulary is None:
         say(
@@ -138,11 +137,12 @@ def convert(
     return pretrained
 
 
-def _without_added_heads(pretrained, output_format, say) -> Pretrained:
-    heads = sorted(ADDED_HEADS.keys() & {path.split("/")[0] for path in pretrained.weights})
-    if heads:
-        say(f"Left out {', '.join(heads)}, which only training needs: {output_format} has none.")
-    return pretrained.without(heads)
+def _without_training_only(pretrained, output_format, say) -> Pretrained:
+    known = objectives.objective_class(pretrained.config).training_only
+    left_out = sorted({path.split("/")[0] for path in pretrained.weights}.intersection(known))
+    if left_out:
+        say(f"Left out {', '.join(left_out)}, which only training needs: {output_format} has none.")
+    return pretrained.without(left_out)
 
 
 _WRITERS = {

@@ -7,7 +7,13 @@ import keras
 from electra_tf.config import Config
 from electra_tf.models.embeddings import Embeddings
 from electra_tf.models.encoder import Encoder
-from electra_tf.models.heads import CopyHead, MaskedLMHead, ReplacedTokenHead, SelectionHead
+from electra_tf.models.heads import (
+    BaselineHead,
+    CopyHead,
+    MaskedLMHead,
+    ReplacedTokenHead,
+    SelectionHead,
+)
 from electra_tf.models.sharing import sharing_of
 
 OPTIONAL_PARTS = ("generator", "discriminator_head")  # what a published Electra may lack
@@ -74,6 +80,17 @@ class Electra(keras.Model):
         """
         assert self.discriminator_head is not None, "it has no head"
         return self.discriminator_head(self.discriminator(batch, dropout=dropout))
+
+
+class AdversarialElectra(Electra):
+    """An `Electra` whose generator learns from rewards; `generator_baseline` expects them."""
+
+    def __init__(self, config: Config, *, dtype="float32"):
+        super().__init__(config, dtype=dtype)
+        self.generator_baseline = BaselineHead(
+            self.generator.config, name="generator_baseline", dtype=dtype
+        )
+        build_layers(self, self.generator_baseline)
 
 
 class MaskedLM(keras.Model):

@@ -1,4 +1,4 @@
-"""What sits on an encoder: token prediction and selection, replaced-token detection, copying."""
+"""What sits on an encoder: token prediction and selection, detection, one logit per token."""
 
 import keras
 from keras import ops
@@ -79,8 +79,8 @@ class ReplacedTokenHead(keras.layers.Layer):
         return ops.cast(ops.reshape(logits, (batch, length)), "float32")
 
 
-class CopyHead(keras.layers.Layer):
-    """One logit per token: positive where the token should stay as it is."""
+class TokenLogit(keras.layers.Layer):
+    """One logit per token, linear in its hidden state."""
 
     def __init__(self, config: ModelConfig, *, name: str, dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -95,6 +95,14 @@ class CopyHead(keras.layers.Layer):
         batch, length, width = ops.shape(hidden)
         logits = self.logit(ops.reshape(hidden, (-1, width)))
         return ops.cast(ops.reshape(logits, (batch, length)), "float32")
+
+
+class CopyHead(TokenLogit):
+    """Its logit is positive where the token should stay as it is."""
+
+
+class BaselineHead(TokenLogit):
+    """Its logit is that of the discriminator being right about the token that is sampled here."""
 
 
 class SelectionHead(keras.layers.Layer):

@@ -9,6 +9,7 @@ from electra_tf.config.checks import one_of
 from electra_tf.config.sections import GeneratorOptimizerConfig
 from electra_tf.errors import UserError
 from electra_tf.objectives import additions, spans
+from electra_tf.objectives.adversarial import Adversarial
 from electra_tf.objectives.all_tokens_mlm import AllTokensMLM
 from electra_tf.objectives.electra_15 import MaskedOutDetection
 from electra_tf.objectives.electric import NoiseContrastive
@@ -26,6 +27,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "replace_mlm": ReplaceMLM,
     "all_tokens_mlm": AllTokensMLM,
     "electric": NoiseContrastive,
+    "adversarial": Adversarial,
 }
 
 
@@ -77,7 +79,8 @@ def validate(config: Config) -> Config:
         if not objective.has_loss(terms):
             raise UserError(
                 "What is trained must have a loss: config.objective.generator_weight is the factor "
-                "of masked_lm, discriminator_weight that of any other term. Received: 0 for "
+                "of the generator's, discriminator_weight that of the other network's. "
+                "Received: 0 for "
                 f"{', '.join(terms)}"
             )
     return config

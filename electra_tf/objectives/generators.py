@@ -91,10 +91,20 @@ class TrainedGenerator:
             draws: of these rows.
             dropout: None for none.
         """
+        return self.draw(batch, self._factors(model, batch, special, dropout), draws)
+
+    def draw(self, batch: dict, factors, draws: Draws) -> Replacements:
+        """Fills the masked positions of prepared rows by given logits.
+
+        Args:
+            batch: prepared rows.
+            factors: what the logits at the masked positions are made of, see
+                `MaskedLMHead.factors`.
+            draws: of these rows.
+        """
         ids = batch[features.MASKED_IDS]
         shape = ids.shape
         ids = ops.reshape(ids, (-1,))
-        factors = self._factors(model, batch, special, dropout)
         sampler = sampling.Sampler(
             *sampling.noise(draws, shape, self._config.model.vocab_size),
             self.temperature(draws),
@@ -107,10 +117,14 @@ class TrainedGenerator:
     def _factors(self, model, batch, special, dropout):
         """What its logits are made of, see `MaskedLMHead.factors`."""
         del special
-        hidden = model.generator(
+        hidden = self.hidden(model, batch, dropout)
+        return model.generator_head.factors(hidden, batch[features.MASKED_POSITIONS])
+
+    def hidden(self, model, batch: dict, dropout: Dropout | None):
+        """Hidden states [B, L, H] of the network, on the text with its [MASK]s."""
+        return model.generator(
             {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
         )
-        return model.generator_head.factors(hidden, batch[features.MASKED_POSITIONS])
 
     def temperature(self, draws: Draws):
         """Of the samples of a step: a number or a float32 scalar."""

@@ -9,7 +9,7 @@ from electra_tf.objectives.sampling import IMPOSSIBLE
 
 
 def binary_cross_entropy(logits, labels):
-    """Cross-entropy of sigmoid(logits) against labels in {0, 1}, element by element, float32."""
+    """Cross-entropy of sigmoid(logits) against labels from 0 to 1, element by element, float32."""
     return ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.abs(logits)))
 
 

@@ -31,7 +31,7 @@ from electra_tf.objectives.phases import Phase, Timeline
 from electra_tf.objectives.similarity import average_cosine
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
-LIKELIHOOD = "log-likelihood"
+LIKELIHOOD, REWARD = "log-likelihood", "reward"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Metric:
     Attributes:
         name: a key of `Objective.metrics`.
         title: what tables and pictures call it.
-        kind: LOSS, where less is better; ACCURACY, AUC or LIKELIHOOD, where more is.
+        kind: LOSS, where less is better; ACCURACY, AUC, LIKELIHOOD or REWARD, where more is.
     """
 
     name: str
@@ -135,6 +135,8 @@ class Objective(abc.ABC):
         description: what its models are, in words.
         model_class: of its networks. Converters know a layout of weights by it, and refuse one
             that they do not know.
+        training_only: first parts of the paths of weights that nothing but training needs: no other
+            format of files has them, and an evaluation of a model that lacks them takes fresh ones.
         encoder: attribute of the model, and first part of its weights' paths: the `Encoder` that
             fine-tuning starts from.
         served: signatures by importance; the first is the default one.
@@ -144,8 +146,6 @@ class Objective(abc.ABC):
         random_replacements: names that `detection_counts` takes; none without a discriminator.
         generators: what `config.objective.generator` may be.
         may_add: the terms of `additions` that it takes.
-        fresh_parts: first parts of the paths of weights that only training needs: they start fresh
-            in an evaluation, too, of a model that lacks them.
         default_weight: `discriminator_weight` of a config that leaves it to the objective.
         needs_counts: whether it needs `SpecialTokens.counts`.
         trains_generator: whether `config.generator_optimizer` has weights to train, whose paths
@@ -158,6 +158,7 @@ class Objective(abc.ABC):
 
     description: str
     model_class: type[keras.Model]
+    training_only: tuple[str, ...] = ()
     encoder: str
     served: tuple[Served, ...]
     headline: tuple[Metric, ...]
@@ -166,7 +167,6 @@ class Objective(abc.ABC):
     random_replacements: tuple[str, ...] = ()
     generators: tuple[str, ...] = ("trained",)
     may_add: tuple[str, ...] = ()
-    fresh_parts: tuple[str, ...] = ()
     default_weight: float = 50.0  # the paper's, of detection
     needs_counts: bool = False
     trains_generator: bool = False

@@ -39,7 +39,8 @@ def forward(each: Pass, seq_length: int) -> float:
     """
     model, towers = each.model, each.towers
     layers = model.num_layers * _layer(model, seq_length) + _projection(model)
-    return _embeddings(model, seq_length) + towers * layers + _head(each, seq_length)
+    embeddings = _embeddings(model, seq_length) if towers else 0
+    return embeddings + towers * layers + _head(each, seq_length)
 
 
 def _layer(model: ModelConfig, seq_length):
@@ -67,9 +68,10 @@ def _projection(model: ModelConfig):
 
 def _head(each: Pass, seq_length):
     model = each.model
-    hidden, embedding = each.towers * model.hidden_size, model.embedding_size
+    hidden, embedding = max(each.towers, 1) * model.hidden_size, model.embedding_size
     if each.predicted is None:
         return 2 * hidden**2 + (1 + _GELU + 2) * hidden
     dense = (2 * hidden + 1 + _GELU + _LAYER_NORM) * embedding
-    softmax = (2 * embedding + _SOFTMAX + 2) * model.vocab_size
+    tokens = model.vocab_size if each.candidates is None else each.candidates
+    softmax = (2 * embedding + _SOFTMAX + 2) * tokens
     return each.predicted(seq_length) / seq_length * (dense + softmax)

@@ -17,8 +17,8 @@ class Pass:
             None where every token is judged instead, by one logit.
         towers: encoders of these sizes side by side, whose states the head reads together; 0: the
             head reads those of the pass before.
-        sampled: number of positions of a row at which a token is drawn, where those are fewer:
-            their logits are computed once more, without a gradient. None: the predicted ones.
+        sampled: number of positions of a row at which a token is drawn from logits that are
+            computed once more, without a gradient. None: it is drawn from the predicted ones.
         continues: whether its loss needs states of the pass before, whose backward pass then waits.
         candidates: number of tokens from which one is predicted; None: the whole vocabulary.
     """

@@ -55,7 +55,7 @@ class ReplacedTokenDetection(WithGenerator):
     random_replacements = ("corpus", "uniform")
     main_term = "disc"
     may_add = tuple(additions.ADDITIONS)
-    fresh_parts = tuple(ADDED_HEADS)
+    training_only = tuple(ADDED_HEADS)
 
     def __init__(self, config, special=None):
         super().__init__(config, special)
@@ -102,7 +102,7 @@ class ReplacedTokenDetection(WithGenerator):
 
     def loss_sums(self, model, batch, draws, dropout):
         generated = self._generator.replacements(model, batch, self.special, draws, dropout)
-        detected = _detect(model, batch, generated, dropout)
+        detected = detect(model, batch, generated, dropout)
         disc_sum, disc_counts = self._judge(batch, detected, "disc")
         sums = {"masked_lm": generated.loss_sum, "disc": disc_sum}
         counts = {**generated.counts, **disc_counts}
@@ -135,7 +135,7 @@ class ReplacedTokenDetection(WithGenerator):
             place = ops.cast(noise * ops.cast(length, "float32"), "int32")
             sampled = ops.take_along_axis(other, place, axis=1)
         generated = generators.Replacements(sampled, 0.0, {})
-        return self._judge(batch, _detect(model, batch, generated, None), replacements)[1]
+        return self._judge(batch, detect(model, batch, generated, None), replacements)[1]
 
     def metrics(self, counts):
         metrics = counting.generator_metrics(counts) | counting.detection_metrics(counts)
@@ -161,9 +161,8 @@ class ReplacedTokenDetection(WithGenerator):
 
     def _judge(self, batch, detected, prefix):
         """Returns (loss sum, counts) of what the discriminator has told."""
-        labels = ops.cast(detected.replaced != batch[features.INPUT_IDS], "float32")
+        losses, labels = token_losses(batch, detected), labels_of(batch, detected)
         weights = ops.cast(batch[features.INPUT_MASK], "float32")
-        losses = binary_cross_entropy(detected.logits, labels)
         counts = counting.detection_counts(prefix, detected.logits, labels, losses, weights)
         return self._detection_loss(batch, losses * weights), counts
 
@@ -176,8 +175,18 @@ class ReplacedTokenDetection(WithGenerator):
         return ops.sum(losses)
 
 
-def _detect(model, batch, generated, dropout) -> additions.Detected:
+def detect(model, batch, generated, dropout) -> additions.Detected:
     """The discriminator reads the text with a generator's `Replacements` in it."""
     replaced = masking.replace_masked(batch, generated.sampled)
     hidden = model.discriminator({**batch, features.INPUT_IDS: replaced}, dropout=dropout)
     return additions.Detected(generated, replaced, hidden, model.discriminator_head(hidden))
+
+
+def labels_of(batch, detected):
+    """1 where a token is not the original one, float32 [B, L]."""
+    return ops.cast(detected.replaced != batch[features.INPUT_IDS], "float32")
+
+
+def token_losses(batch, detected):
+    """Cross-entropy of the discriminator at every position, float32 [B, L]."""
+    return binary_cross_entropy(detected.logits, labels_of(batch, detected))

@@ -43,7 +43,7 @@ def predict_tokens(vectors, table, bias, ids, sampler: Sampler | None = None) ->
         vectors: [T, E].
         table: [V, E] of the same dtype, in which the products are computed.
         bias: float32 [V].
-        ids: int32 [T], the right tokens. Their losses must not get negative weights.
+        ids: int32 [T], the right tokens, or others whose -log p is wanted.
         sampler: noise for `block_size(V)` tokens per block, or None.
     """
     slices = _Slices(table.shape[0])
@@ -79,24 +79,28 @@ def predict_tokens(vectors, table, bias, ids, sampler: Sampler | None = None) ->
             upstream = args[0] if upstream is None else upstream
             if isinstance(upstream, tuple):  # JAX gives all outputs' gradients as one argument
                 upstream = upstream[0]
-            shift = (normalizer - ops.log(upstream))[:, None]
+            # Weights may be negative: their sizes scale rows in the exponent, their signs stand in
+            # the small factors of the products, not in what is [T, W].
+            size, sign = ops.abs(upstream), ops.sign(upstream)
+            shift = (normalizer - ops.log(size))[:, None]
+            signed = vectors * ops.cast(sign, vectors.dtype)[:, None]
 
             def of_slice(part):
                 table, bias, first = part
                 weighted = ops.exp(_logits(vectors, table, bias) - shift)
                 column, inside = slices.column(ids, first)
                 old = ops.take_along_axis(weighted, column[:, None], axis=-1)[:, 0]
-                new = ops.where(inside, old - upstream, old)
+                new = ops.where(inside, old - size, old)
                 weighted = _replace(weighted, column, new)
-                by_bias = ops.matmul(ops.ones((1, ids.shape[0])), weighted)[0]
+                by_bias = ops.matmul(sign[None], weighted)[0]
                 weighted = ops.cast(weighted, table.dtype)
-                by_table = ops.matmul(ops.transpose(weighted), vectors)
+                by_table = ops.matmul(ops.transpose(weighted), signed)
                 return ops.matmul(weighted, table), by_table, by_bias
 
             by_vectors, by_table, by_bias = in_turn(
                 of_slice, (*slices.cut(table, bias), slices.firsts())
             )
-            by_vectors = ops.sum(ops.cast(by_vectors, "float32"), axis=0)
+            by_vectors = ops.sum(ops.cast(by_vectors, "float32"), axis=0) * sign[:, None]
             return (
                 ops.cast(by_vectors, vectors.dtype),
                 slices.join(by_table),

@@ -61,7 +61,7 @@ def evaluate(
         model = task.objective.new_model(config.train.seed, runtime.precision)
     weights = {variable.path: variable.value for variable in model.trainable_variables}
     saved = SavedWeights(os.path.join(workdir, "checkpoints"))
-    step = saved.assign(_without_fresh(weights, saved, task.objective.fresh_parts, workdir))
+    step = saved.assign(_without_fresh(weights, saved, task.objective.training_only, workdir))
     if runtime.is_chief:
         print(f"Evaluating step {step}: {runtime}.", file=sys.stderr)
 

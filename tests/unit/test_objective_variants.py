@@ -192,8 +192,6 @@ def test_copying_is_stable_and_its_gradients_are_differences():
     by_nll = (exact(logits, nll + small) - exact(logits, nll - small)) / (2 * small)
     np.testing.assert_allclose(tape.gradient(result, given[0]), by_logits, atol=2e-6)
     np.testing.assert_allclose(tape.gradient(result, given[1]), by_nll, atol=2e-6)
-    # What `predict_tokens` demands of the weights of its losses.
-    assert (tape.gradient(result, given[1]).numpy() >= 0).all()
 
 
 @pytest.mark.parametrize("name", VARIANTS)

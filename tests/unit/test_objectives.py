@@ -242,7 +242,8 @@ def test_electra_counts_only_real_tokens(disallow):
 
 
 @pytest.mark.parametrize(
-    "name", ["electra", "mlm", "electra_15", "replace_mlm", "all_tokens_mlm", "electric"]
+    "name",
+    ["electra", "mlm", "electra_15", "replace_mlm", "all_tokens_mlm", "electric", "adversarial"],
 )
 def test_padding_rows_change_nothing(name):
     """A padded last batch counts every example once."""
