@@ -87,6 +87,7 @@ class AdversarialElectra(Electra):
 
     def __init__(self, config: Config, *, dtype="float32"):
         super().__init__(config, dtype=dtype)
+        assert self.generator is not None, "it has all parts"
         self.generator_baseline = BaselineHead(
             self.generator.config, name="generator_baseline", dtype=dtype
         )

@@ -75,10 +75,10 @@ class Selection(Addition):
             draws: of the rows.
         """
         ids = batch[features.MASKED_IDS]
-        factors = [ops.stop_gradient(factor) for factor in factors]
+        vectors, table, bias = (ops.stop_gradient(factor) for factor in factors)
         found = [ops.reshape(ids, (-1,))]
         for number in range(WRONG):
-            noise = sampling.noise(draws, ids.shape, factors[1].shape[0], f"candidate_{number}/")
+            noise = sampling.noise(draws, ids.shape, table.shape[0], f"candidate_{number}/")
             sampler = sampling.Sampler(*noise, disallow=ops.stack(found, axis=-1))
-            found.append(predict_tokens(*factors, found[0], sampler).sampled)
+            found.append(predict_tokens(vectors, table, bias, found[0], sampler).sampled)
         return ops.stop_gradient(ops.stack(found, axis=-1))
