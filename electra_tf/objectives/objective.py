@@ -90,7 +90,7 @@ class SpecialTokens:
     Attributes:
         cls_id, sep_id, mask_id: ids of [CLS], [SEP], [MASK].
         vocab_size: number of tokens.
-        others: ids of the other special tokens, [PAD] and [UNK].
+        others: ids of the other special tokens that there are, [PAD] and [UNK].
         begins_word: bool [vocab_size], whether a token begins a word; None where it is not known.
         counts: int64 [vocab_size], how often each token was seen; 0 where nobody has counted.
     """
@@ -105,14 +105,17 @@ class SpecialTokens:
 
     @classmethod
     def of(cls, vocabulary, counts: np.ndarray | int = 0) -> "SpecialTokens":
-        """Those of anything with the five ids, a length, and perhaps `begins_word()`."""
-        begins_word = getattr(vocabulary, "begins_word", None)
+        """Those of anything with the three ids and a length.
+
+        `pad_id`, `unk_id` and `begins_word()` need not be there.
+        """
+        others, begins_word = ("pad_id", "unk_id"), getattr(vocabulary, "begins_word", None)
         return cls(
             vocabulary.cls_id,
             vocabulary.sep_id,
             vocabulary.mask_id,
             len(vocabulary),
-            (vocabulary.pad_id, vocabulary.unk_id),
+            tuple(getattr(vocabulary, name) for name in others if hasattr(vocabulary, name)),
             begins_word() if begins_word else None,
             counts,
         )

@@ -4,7 +4,7 @@ import numpy as np
 
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives.additions import contrastive
-from tests.unit.test_additions import ON
+from tests.unit.test_additions import LENGTH, ON, ROWS
 from tests.unit.test_objectives import ragged_batch, tiny_config
 
 
