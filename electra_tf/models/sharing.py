@@ -93,7 +93,7 @@ class NothingShared(SharedEmbeddings):
 
 
 class GradientDisentangled(NothingShared):
-    """Gradient-disentangled embedding sharing (DeBERTaV3, arXiv 2111.09543, section 3.3).
+    """Gradient-disentangled embedding sharing (section 3.3 of DeBERTaV3, arXiv 2111.09543).
 
     The generator trains its tables E_G, the discriminator reads E_D = stop_gradient(E_G) + E_delta
     and trains E_delta alone, which starts as zero. So both read what the generator has learnt of

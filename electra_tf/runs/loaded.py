@@ -68,7 +68,7 @@ class LoadedPretrained:
     Attributes:
         directory: where it was loaded from.
         network: the Keras model.
-        config: its `Config`.
+        config: its `Config`; of a run with sharing=gdes that of the model with the summed tables.
         tokenizer: None where the directory has no vocabulary.
 
     Example:

@@ -12,7 +12,13 @@ from electra_tf import files, objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
-from electra_tf.models.sharing import EMBEDDINGS, MODES, NothingShared, sharing_of
+from electra_tf.models.sharing import (
+    EMBEDDINGS,
+    MODES,
+    NothingShared,
+    SharedEmbeddings,
+    sharing_of,
+)
 from electra_tf.objectives import generators
 from electra_tf.runs.ready_generator import ReadyGenerator
 from electra_tf.saved import model_directory
@@ -184,9 +190,15 @@ class Start:
             state.step.assign(saved.step)
 
     def _changes_tables(self, own: str) -> bool:
-        """Whether the model's sharing or another one trains something else than tables."""
-        modes = own, self._source[0].model.sharing
-        return modes[0] != modes[1] and not all(MODES[mode].trains_tables for mode in modes)
+        """Whether the model or a run of another sharing trains something else than tables."""
+        modes = MODES[own], type(self._trained_as())
+        return modes[0] != modes[1] and not all(mode.trains_tables for mode in modes)
+
+    def _trained_as(self) -> SharedEmbeddings:
+        """The model's sharing; where the generator has no tables, all are the discriminator's."""
+        source, saved = self._source
+        has_own = any(path.startswith("generator_embeddings/") for path in saved.shapes)
+        return sharing_of(source.model) if has_own else SharedEmbeddings()
 
     def _keep_sharing(self, own: str) -> None:
         """Gives the config, which has the model's networks, its own sharing again."""
@@ -203,18 +215,18 @@ class Start:
     def _tables(self) -> dict[str, np.ndarray]:
         """Embeddings to start with where the run does not train what the model has trained."""
         source, saved = self._source
-        before, own = sharing_of(source.model), sharing_of(self._config.model)
+        own = sharing_of(self._config.model)
         if not self._changes_tables(own.name):
             return {}
         logging.warning(
             "%s has config.model.sharing=%s, this run %s: %s",
             self._directory,
-            before.name,
+            source.model.sharing,
             own.name,
             own.beginning,
         )
         found = {path: saved.read(path) for path in saved.shapes if path.startswith(EMBEDDINGS)}
-        return own.trained(before.tables(found))
+        return own.trained(self._trained_as().tables(found))
 
 
 def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:
