@@ -19,11 +19,17 @@ class TwoStage(ReplacedTokenDetection):
     def check(cls, config):
         super().check(config)
         steps, generator = config.objective.generator_steps, config.generator_model()
-        if config.model.sharing != "none" or generator != config.model:
+        others = [
+            f"{name} {value} instead of {getattr(config.model, name)}"
+            for name, value in vars(generator).items()
+            if value != getattr(config.model, name)
+        ]
+        if config.model.sharing != "none" or others:
             raise UserError(
                 "config.objective.name=two_stage copies the generator into the discriminator, so "
                 "config.model.sharing must be none and config.generator make it of the "
-                f"discriminator's sizes, {config.model}. Received: {generator}"
+                "discriminator's sizes. Received: "
+                + ", ".join([f"config.model.sharing={config.model.sharing}", *others])
             )
         if not 0 < steps < config.train.num_steps:
             raise UserError(
