@@ -84,5 +84,5 @@ def test_fine_tuning(interop_python, tmp_path, uncased_vocab_file):
     (ours,), (theirs,) = figures["ours"], figures["transformers"]
     assert ours["steps"] == theirs["steps"] == 8 * 2 * 48 / 32  # both orders of each pair
     for side in (ours, theirs):
-        assert 0 < side["step_seconds"] * side["steps"] < side["seconds"]
+        assert 0 < side["step_seconds"] < side["seconds"]
     assert f"{theirs['seconds'] / ours['seconds']:.2f} |" in printed
