@@ -1,15 +1,14 @@
 """Predicts for a file: `electra_tf predict --model=RUN --input=FILE --output=FILE`.
 
-Of a fine-tuned model:
-The input is a file in the task's layout; labels are not needed. Questions come as SQuAD JSON or
+With a fine-tuned model the input is a file in the task's layout; labels are not needed. Questions come as SQuAD JSON or
 MRQA JSON lines, and {id: text} goes out. Sentences come as .jsonl, .tsv or .csv with the task's
 text fields, words as .jsonl ({"words": […]} or {"text": "…"}) or in columns, and JSON lines with
 labels and probabilities, scores, or tags and spans go out. Any of them may be .gz.
 
-A pre-trained model (electra and its kin, electric, mlm) ranks alternatives: of JSON lines
-{"candidates": ["text a", "text b", …]}, whose other fields are kept, the same lines with "scores",
-a number for each text, more being more plausible, and "best", the place of the largest from 0, of
-equal ones the first. What a text has beyond the model's length counts nothing; a warning tells.
+A pre-trained model (of an objective with a discriminator, electric or mlm) ranks alternatives. It
+reads JSON lines {"candidates": ["text a", "text b", …]} and adds "scores", one number per text,
+higher being more plausible, and "best", the index of the highest, the first of equal ones. Texts
+longer than the model are cut, with a warning.
 """
 
 from absl import flags

@@ -28,7 +28,7 @@ class Contrastive(Addition):
     rows, or an evaluation's batch, has an easier choice.
 
     Differs from the authors' code, which puts a dense layer, GELU and a layer normalisation on
-    [CLS]; the paper does not mention them. Differs from the paper in that a crop keeps its [CLS].
+    [CLS].
     """
 
     headline = (
