@@ -1,9 +1,10 @@
 """Predicts for a file: `electra_tf predict --model=RUN --input=FILE --output=FILE`.
 
-With a fine-tuned model the input is a file in the task's layout; labels are not needed. Questions come as SQuAD JSON or
-MRQA JSON lines, and {id: text} goes out. Sentences come as .jsonl, .tsv or .csv with the task's
-text fields, words as .jsonl ({"words": […]} or {"text": "…"}) or in columns, and JSON lines with
-labels and probabilities, scores, or tags and spans go out. Any of them may be .gz.
+With a fine-tuned model the input is a file in the task's layout; labels are not needed. Questions
+come as SQuAD JSON or MRQA JSON lines, and {id: text} goes out. Sentences come as .jsonl, .tsv or
+.csv with the task's text fields, words as .jsonl ({"words": […]} or {"text": "…"}) or in columns,
+and JSON lines with labels and probabilities, scores, or tags and spans go out. Any of them may be
+.gz.
 
 A pre-trained model (of an objective with a discriminator, electric or mlm) ranks alternatives. It
 reads JSON lines {"candidates": ["text a", "text b", …]} and adds "scores", one number per text,

@@ -107,8 +107,6 @@ def convert(
         pretrained = model_directory.read(source)
     if encoder_only:
         pretrained = pretrained.encoder_only()
-    elif output_format != "electra_tf":
-        pretrained = pretrained.published()
     if vocab is not None:
         settings = tokenization.settings_of(pretrained.config.data)
         pretrained.vocabulary = tokenization.read_vocabulary(vocab, settings)
@@ -127,7 +125,7 @@ def convert(
             f"Received: {tokenizer}"
         )
     if output_format != "electra_tf":
-        pretrained = _without_training_only(pretrained, output_format, say)
+        pretrained = _without_training_only(pretrained.published(), output_format, say)
     _WRITERS[output_format](pretrained, output, CONVERTED if overwrite else None)
     if pretrained.vocabulary is None:
         say(

@@ -87,8 +87,8 @@ class Adversarial(ReplacedTokenDetection):
         detected = detect(model, batch, generated, dropout)
         disc_sum, disc_counts = self._judge(batch, detected, "disc")
 
-        losses = ops.stop_gradient(token_losses(batch, detected))
-        reward = ops.take_along_axis(losses, positions, axis=1)
+        losses, _ = token_losses(batch, detected)
+        reward = ops.take_along_axis(ops.stop_gradient(losses), positions, axis=1)
         logits = model.generator_baseline(ops.stop_gradient(hidden))
         logits = ops.take_along_axis(logits, positions, axis=1)
         baseline_losses = binary_cross_entropy(logits, ops.exp(-reward))

@@ -109,13 +109,14 @@ class SpecialTokens:
 
         `pad_id`, `unk_id` and `begins_word()` need not be there.
         """
-        others, begins_word = ("pad_id", "unk_id"), getattr(vocabulary, "begins_word", None)
+        begins_word = getattr(vocabulary, "begins_word", None)
+        others = [getattr(vocabulary, name, None) for name in ("pad_id", "unk_id")]
         return cls(
             vocabulary.cls_id,
             vocabulary.sep_id,
             vocabulary.mask_id,
             len(vocabulary),
-            tuple(getattr(vocabulary, name) for name in others if hasattr(vocabulary, name)),
+            tuple(each for each in others if each is not None),
             begins_word() if begins_word else None,
             counts,
         )

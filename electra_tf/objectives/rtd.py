@@ -161,7 +161,7 @@ class ReplacedTokenDetection(WithGenerator):
 
     def _judge(self, batch, detected, prefix):
         """Returns (loss sum, counts) of what the discriminator has told."""
-        losses, labels = token_losses(batch, detected), labels_of(batch, detected)
+        losses, labels = token_losses(batch, detected)
         weights = ops.cast(batch[features.INPUT_MASK], "float32")
         counts = counting.detection_counts(prefix, detected.logits, labels, losses, weights)
         return self._detection_loss(batch, losses * weights), counts
@@ -182,11 +182,11 @@ def detect(model, batch, generated, dropout) -> additions.Detected:
     return additions.Detected(generated, replaced, hidden, model.discriminator_head(hidden))
 
 
-def labels_of(batch, detected):
-    """1 where a token is not the original one, float32 [B, L]."""
-    return ops.cast(detected.replaced != batch[features.INPUT_IDS], "float32")
-
-
 def token_losses(batch, detected):
-    """Cross-entropy of the discriminator at every position, float32 [B, L]."""
-    return binary_cross_entropy(detected.logits, labels_of(batch, detected))
+    """Cross-entropy of the discriminator at every position, and 1 where a token is replaced.
+
+    Returns:
+        (losses, labels), float32 [B, L].
+    """
+    labels = ops.cast(detected.replaced != batch[features.INPUT_IDS], "float32")
+    return binary_cross_entropy(detected.logits, labels), labels

@@ -272,7 +272,7 @@ def _build(corpus: str, vocab: str, shards: str, config: Config) -> None:
 def _show(bundle: str, config: Config) -> None:
     served = [each.signature for each in objectives.objective_class(config).served]
     if "detect_replaced" not in served:
-        print(f"config.objective.name={config.objective.name} trains nothing that finds them")
+        print(f"left out: config.objective.name={config.objective.name} trains no detector of them")
         return
     show_replaced.show(
         show_replaced.pairs_of(list(SWAPS)),

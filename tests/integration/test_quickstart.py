@@ -10,6 +10,8 @@ import time
 import numpy as np
 import pytest
 
+from electra_tf.config import Config
+from electra_tf.runs import quickstart
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow
@@ -111,3 +113,11 @@ def test_quickstart_stops_continues_and_reuses(command):
     refused = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert refused.returncode == 1
     assert "A quickstart must keep its corpus" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["mlm", "electric", "replace_mlm"])
+def test_an_objective_without_a_detector_shows_no_swapped_words(name, capsys):
+    config = Config()
+    config.objective.name = name
+    quickstart._show("/no/bundle", config)
+    assert f"config.objective.name={name} trains no detector" in capsys.readouterr().out
