@@ -61,23 +61,15 @@ def measured(config, length):
 
 
 @pytest.mark.slow
-def test_the_memory_of_a_step_is_as_planned():
-    config = config_of(32, num_layers=1)
-    assert planned(config, 128).total == pytest.approx(measured(config, 128), rel=0.15)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch_size", "length", "other"),
     [
         (32, 128, {}),
-        (16, 128, {"hidden_size": 256, "num_heads": 4, "intermediate_size": 1024}),
         (32, 128, {"hidden_size": 256, "num_heads": 4, "intermediate_size": 1024}),
         (4, 512, {}),
         (64, 128, {"micro_batches": 4}),
         (32, 128, {"objective": "mlm"}),
         (32, 128, {"objective": "electric"}),
-        (32, 128, {"added": ("contrastive",)}),
         (32, 128, {"added": ("corrective",)}),
         (32, 128, {"added": ("selection",)}),
         (32, 128, {"added": ("contrastive", "corrective", "selection")}),
@@ -86,7 +78,7 @@ def test_the_memory_of_a_step_is_as_planned():
         (32, 128, {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
     ],
 )
-def test_the_memory_of_other_steps_is_as_planned(batch_size, length, other):
+def test_the_memory_of_a_step_is_as_planned(batch_size, length, other):
     config = config_of(batch_size, **other)
     assert planned(config, length).total == pytest.approx(measured(config, length), rel=0.15)
 
