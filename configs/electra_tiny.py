@@ -6,8 +6,8 @@ Command:   electra_tf pretrain --config=configs/electra_tiny.py:16 \
            SHARDS_PAIRS, --config.init_from=RUN_128.
 Data:      a vocabulary of 8,192 tokens; shards of --seq_length=16 and 128 with
            --packing=documents, then of 128 as the original makes them, two segments in each.
-Hardware:  2 CPU cores, of which this took one, beside bert_tiny.py on the other.
-Duration:  9, 36 and 8 minutes, others at work on the same cores; 12,000 to 17,000 tokens/s without.
+Hardware:  2 CPU cores, one for this and one for bert_tiny.py.
+Duration:  9, 36 and 8 minutes on cores that others used as well; 12,000 to 17,000 tokens/s alone.
 Expected:  held out, on 23.7 M words of Wikipedia: masked_lm_loss 5.60, 4.62, 4.50 and disc_auc
            0.818, 0.762, 0.763 after the phases, which differ in their data. One run.
 Compute:   1.40e14 FLOPs by objectives/flops.py, 3.5 M per token at length 16 and 4.1 M at 128.

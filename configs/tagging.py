@@ -3,7 +3,7 @@
 Command:   electra_tf finetune --config=configs/tagging.py:chunk \
                --config.init_from=MODEL --config.data.dir=conll2000 --workdir=RUN
 Data:      a word and its tag per line, sentences separated by blank lines; the first column is
-           the word, the last one the tag. Of CoNLL-U say --config.task.word_column=1 and
+           the word, the last one the tag. For CoNLL-U set --config.task.word_column=1 and
            --config.task.tag_column=3 (UPOS) or another.
 Settings:  as for GLUE: 3 epochs, batch 32.
 """

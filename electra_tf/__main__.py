@@ -26,7 +26,7 @@ COMMANDS = {
         "export.saved_model",
         "a model to a SavedModel for a server, or to TFLite or ONNX",
     ),
-    "check": ("export.check", "whether a SavedModel is complete, right and quick"),
+    "check": ("export.check", "whether a SavedModel is complete, correct and fast"),
     "client": ("export.client", "asks a model server about texts"),
     "playground": ("export.playground", "a web page in front of a model"),
     "show_replaced": ("export.show_replaced", "which words of a text look replaced"),

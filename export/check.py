@@ -1,11 +1,11 @@
-"""Verifies an exported bundle as a server would, before one gets it.
+"""Tests an exported bundle as a server would use it, before a server gets it.
 
     electra_tf check SERVING_DIR/1 [--model=RUN]
 
 Prints a line for each check: files and signatures, ops against those that TensorFlow Serving
-has, loading, the warm-up requests, texts that are hard on a tokenizer, the same without Python (a
-C program on TensorFlow's C API, compiled on the spot), the Keras model's answers if --model is
-given, and a table of latency by batch size and length. Exit code 1 if anything fails.
+has, loading, the warm-up requests, difficult texts, the same without Python (a C program on
+TensorFlow's C API, compiled on the spot), the Keras model's answers if --model is given, and a
+table of latency by batch size and length. Exit code 1 if anything fails.
 """
 
 import json
@@ -17,7 +17,7 @@ from electra_tf import command, files
 from electra_tf.errors import UserError
 
 _BUNDLE = command.define_path(
-    "bundle", None, "Directory of one version, such as SERVING_DIR/1; may also stand alone."
+    "bundle", None, "Directory of one version, such as SERVING_DIR/1; --bundle= may be left out."
 )
 _MODEL = command.define_path(
     "model", None, "Run or model directory it was exported from, to compare answers with."
@@ -26,9 +26,9 @@ _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Rows of the c
 _LENGTHS = flags.DEFINE_list(
     "lengths", ["16", "128"], "Tokens of their rows, [CLS] and [SEP] included."
 )
-_SECONDS = flags.DEFINE_float("seconds", 20.0, "For the table of latency; 0 for no table.")
+_SECONDS = flags.DEFINE_float("seconds", 20.0, "Time for the table of latency; 0 for no table.")
 _SIGNATURE = flags.DEFINE_string("signature", "serving_default", "The signature to time.")
-_NATIVE = flags.DEFINE_bool("native", True, "Also ask the C program.")
+_NATIVE = flags.DEFINE_bool("native", True, "Also send the requests from the C program.")
 _JSON = command.define_path("json", None, "File for the report, complete or not at all.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file of --json if it exists.")
 

@@ -1,13 +1,13 @@
-"""Asks a model server for what an exported model makes of texts.
+"""Sends texts to a model server and shows its answers.
 
     electra_tf client --target=localhost:8500 --text="The cat sat on the idea."
     electra_tf client --target=localhost:8501 --protocol=rest --model_name=squad \\
         --question="Who wrote it?" --context="It was written by Ada."
     electra_tf client --target=localhost:8500 --file=- --json <texts.txt >answers.jsonl
 
-The server is TensorFlow Serving, or anything that speaks like it, with a bundle of
+The server is TensorFlow Serving, or anything with the same protocols, with a bundle of
 `electra_tf export`. In a terminal words are shaded by their probability of having been
-replaced; of fine-tuned models labels, tags, numbers or answers are shown.
+replaced; for fine-tuned models it shows labels, tags, numbers or answers.
 """
 
 import json
@@ -26,32 +26,34 @@ _TARGET = flags.DEFINE_string(
     "for gRPC, 8501 for REST, 443 for TLS.",
     required=True,
 )
-_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "How to ask.")
+_PROTOCOL = flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "How to connect.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "electra", "The model's name at the server.")
-_VERSION = flags.DEFINE_integer("version", None, "Of the model; default: the server's choice.")
-_SIGNATURE = flags.DEFINE_string("signature", "serving_default", "What to call.")
+_VERSION = flags.DEFINE_integer(
+    "version", None, "The model's version; default: the server's choice."
+)
+_SIGNATURE = flags.DEFINE_string("signature", "serving_default", "Signature to call.")
 _CA_FILE = command.define_path(
     "ca_file", None, "Certificates to trust with TLS, as PEM; default: the public ones."
 )
-_TIMEOUT = flags.DEFINE_float("timeout", 10.0, "Seconds until a call is given up.")
+_TIMEOUT = flags.DEFINE_float("timeout", 10.0, "Seconds before a call times out.")
 _INPUTS = {
     name: flags.DEFINE_multi_string(name, None, text)
     for name, text in {
-        "text": "A text. Like each of these it may be given several times.",
+        "text": "A text. This flag and the next three may be repeated.",
         "text_pair": "The second text, for a model of pairs.",
         "question": "A question, for a model that answers from a context.",
-        "context": "Where the answer is looked for.",
+        "context": "The text that holds the answer.",
     }.items()
 }
 _FILE = command.define_path(
     "file", None, "Texts, one per line; - is stdin. Only line feeds end a line."
 )
 _FIELDS = flags.DEFINE_list(
-    "fields", ["text"], "Inputs that a line of --file has, between tabs, such as question,context."
+    "fields", ["text"], "Inputs in a line of --file, separated by tabs, such as question,context."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Texts in one call.", lower_bound=1)
 _JSON = flags.DEFINE_bool(
-    "json", False, "Print all that the server says, as a line of JSON per text."
+    "json", False, "Print the server's whole answer, a line of JSON per text."
 )
 _THRESHOLD = flags.DEFINE_float(
     "threshold",

@@ -3,9 +3,9 @@
     electra_tf playground --model=SERVING_DIR/1
     electra_tf playground --target=localhost:8501 --model_name=electra
 
-Of a pre-trained model every token is shaded by its probability of having been replaced; of
-fine-tuned models the page shows labels, tags, numbers or answers. With --target a model server
-answers over REST; the page's requests are passed on to it. Ctrl-C ends it.
+For a pre-trained model every token is shaded by its probability of having been replaced; for
+fine-tuned models the page shows labels, tags, numbers or answers. With --target the page's requests
+are passed on to a model server over REST. Ctrl-C ends it.
 
 The page's own REST calls are TensorFlow Serving's, for requests of at most 1 MiB and 131,072 bytes
 of text, all texts counted as long as the longest.
@@ -31,13 +31,13 @@ _MODEL_NAME = flags.DEFINE_string(
 _HOST = flags.DEFINE_string(
     "host",
     "localhost",
-    "Where to listen; anything but this machine's own names lets others in, who need no password.",
+    "Where to listen; anything but this machine's own names lets others in, without a password.",
 )
-_PORT = flags.DEFINE_integer("port", 8080, "Where to listen; 0 picks a free port.")
+_PORT = flags.DEFINE_integer("port", 8080, "Port to listen on; 0 picks a free one.")
 _CA_FILE = command.define_path(
     "ca_file", None, "Certificates to trust with TLS, as PEM; default: the public ones."
 )
-_TIMEOUT = flags.DEFINE_float("timeout", 30.0, "Seconds until a call of --target is given up.")
+_TIMEOUT = flags.DEFINE_float("timeout", 30.0, "Seconds before a call to --target times out.")
 
 
 def main(argv: list[str]) -> None:

@@ -37,20 +37,20 @@ _VERSION = flags.DEFINE_integer(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite",
     False,
-    "Replace the version, or --output with files of --format, if it is that and nothing else.",
+    "Replace the version, or the files of --format in --output, if there is nothing else.",
 )
 _MAX_SEQ_LENGTH = flags.DEFINE_integer(
     "max_seq_length",
     None,
     "Tokens of the longest text, [CLS] and [SEP] included; longer ones "
-    "are cut, or looked at in parts where the task does so. Default: as many as the model has "
-    "positions; of a fine-tuned model as in its training.",
+    "are cut, or read in parts where the task does so. Default: as many as the model has "
+    "positions; for a fine-tuned model as in its training.",
 )
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ["float32", "bfloat16"],
-    "What the network computes in. bfloat16, for "
+    "What the network computes in. bfloat16 is for "
     "machines that multiply it faster: probabilities change a little, outputs stay float32.",
 )
 _INCLUDE_GENERATOR = flags.DEFINE_bool(

@@ -1,13 +1,13 @@
-"""Shows which words of a text an exported discriminator takes for replaced.
+"""Shows which words of a text look replaced to an exported discriminator.
 
     electra_tf show_replaced SERVING_DIR/1 "The cat sat on the mat."
     electra_tf show_replaced SERVING_DIR/1 "The cat sat. => The cat flew." --file=more.txt
 
-In a terminal every word is shaded by its probability; elsewhere suspicious words carry theirs,
-like word[0.87]. A text may be a pair, ORIGINAL => CHANGED: then the changed one is shown, with
-what the discriminator makes of each changed word.
+In a terminal every word is shaded by its probability; elsewhere it follows suspicious words, as in
+word[0.87]. A text may be a pair, ORIGINAL => CHANGED: then the changed one is shown, with the
+probability of each changed word before and after.
 
-Like a server, this needs nothing of the models: only TensorFlow and tensorflow_text.
+Like a server, this needs only TensorFlow and tensorflow_text.
 """
 
 import sys

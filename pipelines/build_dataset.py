@@ -27,8 +27,8 @@ _INPUT = flags.DEFINE_multi_string(
 _VOCAB = command.define_path(
     "vocab",
     None,
-    "Vocabulary, one token per line; electra_tf learn_vocab makes one. Of a tokenizer of several "
-    "files their directory.",
+    "Vocabulary, one token per line; electra_tf learn_vocab makes one. For a tokenizer with "
+    "several files, their directory.",
     required=True,
 )
 _OUTPUT_DIR = command.define_path(
@@ -45,8 +45,8 @@ _EVAL_FRACTION = flags.DEFINE_float(
     "eval_fraction",
     0.01,
     "Share of the documents held out for evaluation, chosen by a hash of seed and text. If it is "
-    "above 0 there is at least one, unless the input is a single document; of documents that are "
-    "too long for this share the ends are held out.",
+    "above 0 there is at least one, unless the input is a single document. If documents are too "
+    "long for this share, their ends are held out.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the split and of the examples' random choices.")
 _PACKING = flags.DEFINE_enum(
@@ -62,7 +62,7 @@ _KEEP_LEFTOVERS = flags.DEFINE_bool(
     "Begin the next example with the tokens that did not fit into one; --nokeep_leftovers drops "
     "them, as the original does. With --packing=documents nothing is dropped.",
 )
-_TOKENIZER = flags.DEFINE_enum("tokenizer", "wordpiece", tokenization.NAMES, "What --vocab is of.")
+_TOKENIZER = flags.DEFINE_enum("tokenizer", "wordpiece", tokenization.NAMES, "Kind of --vocab.")
 _LOWER_CASE = flags.DEFINE_bool("lower_case", True, "Lower-case the text: an uncased vocabulary.")
 _STRIP_ACCENTS = flags.DEFINE_bool("strip_accents", None, "Remove accents; default: as lower_case.")
 _CHINESE = flags.DEFINE_bool(
@@ -71,13 +71,13 @@ _CHINESE = flags.DEFINE_bool(
 _NEVER_SPLIT = flags.DEFINE_multi_string(
     "never_split",
     [],
-    "A token of the vocabulary that comes out whole where a text has it as it is written; repeat "
+    "A token of the vocabulary that is never split where a text has it exactly as written; repeat "
     "the flag.",
 )
 _ADDED_TOKENS = flags.DEFINE_multi_string(
     "added_tokens",
     [],
-    "The same, where a text has it once its case and accents are folded; repeat the flag.",
+    "The same, but compared after case and accents are folded; repeat the flag.",
 )
 _TEXT_FIELD = flags.DEFINE_string("text_field", "text", "Field of .jsonl and tfds inputs to read.")
 _NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default: one per core.")

@@ -37,7 +37,7 @@ _LIMIT_ALPHABET = flags.DEFINE_integer(
 _MAX_BYTES = flags.DEFINE_integer(
     "max_bytes",
     1 << 30,
-    "Learn from about this much text at most. Of larger files a share of the documents is taken, "
+    "Learn from about this much text at most. From larger files it takes a share of the documents, "
     "always the same one.",
 )
 _TEXT_FIELD = flags.DEFINE_string("text_field", "text", "Field of .jsonl and tfds inputs to read.")

@@ -2,9 +2,9 @@
 
     electra_tf quickstart
 
-The text is the documentation of the Python packages installed here. Everything is left in the
-workdir. The same command goes on where a former one was stopped, and reuses what is there. Fields
-of the experiment can be set as --config.train.num_steps=100.
+The text is the documentation of the Python packages installed here. All results are in the workdir.
+Repeating the command continues an interrupted run and reuses what is there. Fields of the
+experiment can be set, for example --config.train.num_steps=100.
 """
 
 import logging

@@ -3,8 +3,8 @@
   electra_tf tfx_finetune --config=configs/glue.py:cola --config.data.dir=glue/CoLA \\
       --model=runs/mine --root=runs/tfx_cola
 
-The same command goes on after an interruption; what has not changed comes from the cache. TFX's
-Evaluator asks the exported bundle about the dev file; a model that is less accurate than the last
+The same command continues after an interruption; what has not changed comes from the cache. TFX's
+Evaluator tests the exported bundle on the dev file; a model that is less accurate than the last
 blessed one is not pushed. --runner=kubeflow or vertex writes the pipeline's specification for such
 a cluster instead of running it. Needs electra_tf[tfx].
 """
@@ -25,7 +25,7 @@ _MODEL = command.define_path(
     "model", None, "Pre-trained model to start from: a model directory or a run."
 )
 _MIN_ACCURACY = flags.DEFINE_float(
-    "min_accuracy", 0.0, "What a model must reach on the dev file to be pushed."
+    "min_accuracy", 0.0, "The accuracy on the dev file that a model needs to be pushed."
 )
 
 

@@ -3,7 +3,7 @@
   electra_tf tfx_pretrain --input='corpus/*.txt' --root=runs/tfx \\
       --config=configs/quickstart.py --config.train.num_steps=1000
 
-The same command goes on after an interruption; what has not changed comes from the cache. A model
+The same command continues after an interruption; what has not changed comes from the cache. A model
 that is not better than the last blessed one is not pushed. --runner=kubeflow or vertex writes the
 pipeline's specification for such a cluster instead of running it. Needs electra_tf[tfx].
 """

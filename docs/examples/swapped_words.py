@@ -1,16 +1,16 @@
-"""Makes pairs of sentences, one of which has a wrong word: what a model that ranks must tell apart.
+"""Makes pairs of sentences to rank, one of them with a wrong word.
 
     python docs/examples/swapped_words.py --text=wiki/heldout.txt --corpus=wiki/train.txt \
         --model=runs/ranking/electra --output_dir=pairs
 
-Sentences are taken from --text, which no model has seen. Of each one word is replaced, always the
+Sentences are taken from --text, which no model has seen. One word of each is replaced, always the
 same one, in two ways:
 
 - frequent.jsonl: by any of the 1,000 most frequent words of --corpus;
 - sampled.jsonl: by a sample of the generator of --model, never the word itself.
 
-A line is {"candidates": [two sentences], "original": place of the true one, "word": …,
-"replacement": …}. The places are random. The same files, seed and model give the same lines.
+A line is {"candidates": [two sentences], "original": index of the true one, "word": …,
+"replacement": …}. The order is random. The same files, seed and model give the same lines.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from electra_tf.config import Config
 
 _CONFIG = command.define_config(
     "Experiment, such as configs/electra_small.py. Set fields with "
-    "--config.SECTION.FIELD=VALUE; usual ones are train.batch_size, runtime.precision, "
+    "--config.SECTION.FIELD=VALUE, for example train.batch_size, runtime.precision, "
     "runtime.xla, runtime.strategy.",
     Config,
 )
@@ -29,16 +29,16 @@ _SEQ_LENGTH = flags.DEFINE_integer(
 _SECONDS = flags.DEFINE_float(
     "seconds",
     20.0,
-    "How long each variant of the step is timed; tracing comes on top.",
+    "How long each variant of the step is timed, without tracing.",
     lower_bound=0.1,
 )
 _PLAN = flags.DEFINE_bool(
-    "plan", False, "Print what the training will need, and run nothing of it."
+    "plan", False, "Print what the training will need, without running a step."
 )
 _PEAK_SHARE = flags.DEFINE_float(
     "peak_share",
     0.4,
-    "With --plan: share of a device's peak that the step reaches; what a benchmark there prints.",
+    "With --plan: share of a device's peak that the step reaches, as a benchmark there prints it.",
     lower_bound=0.001,
     upper_bound=1.0,
 )

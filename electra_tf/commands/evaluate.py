@@ -2,10 +2,10 @@
 
 Prints the held-out metrics of the newest checkpoint and writes them to RUN/eval.json, by the
 names of the original's evaluation: masked_lm_loss, masked_lm_accuracy,
-sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recall, disc_auc; of
-an Electric also cloze_loss and pseudo_log_likelihood, the mean over the tokens of the text; of
-electra_15 disc_masked_loss; of replace_mlm and all_tokens_mlm main_lm_loss and main_lm_accuracy,
-at the masked-out positions, and of the latter all_tokens_loss and all_tokens_accuracy; of
+sampled_masked_lm_accuracy, disc_loss, disc_accuracy, disc_precision, disc_recall, disc_auc; for
+an Electric also cloze_loss and pseudo_log_likelihood, the mean over the tokens of the text; for
+electra_15 disc_masked_loss; for replace_mlm and all_tokens_mlm main_lm_loss and main_lm_accuracy,
+at the masked-out positions, and for the latter all_tokens_loss and all_tokens_accuracy; for
 adversarial reward, policy_loss and baseline_loss.
 embedding_cosine_discriminator and embedding_cosine_generator are the mean cosine similarity of two
 tokens' vectors, for each network with a token table of its own (embedding_cosine_encoder where

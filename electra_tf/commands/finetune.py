@@ -1,17 +1,17 @@
 """Fine-tunes: `electra_tf finetune --config=configs/glue.py:rte --workdir=RUN`.
 
 The model to start from is --config.init_from=DIR, a model directory or a pre-training run;
-random:DIR takes only its sizes and vocabulary, the control. The data are local files in the
+random:DIR takes only its sizes and vocabulary, as a control. The data are local files in the
 task's original layout:
 
   electra_tf finetune --config=configs/glue.py:rte --config.init_from=runs/mine \\
       --config.data.dir=glue/RTE --config.num_trials=3 --workdir=runs/rte
 
-What was understood of the files (columns, how often each label occurs, rows left out) is printed
-before training. RUN/results.json has it, too, beside every trial's metrics and their medians,
-RUN/predictions/ the best trial's predictions, and RUN itself is the best trial's model for
-electra_tf predict. The same command continues after an interruption; more trials are added by a
-larger --config.num_trials.
+Before training it prints what it understood of the files: columns, how often each label occurs,
+rows left out. RUN/results.json keeps that with every trial's metrics and their medians.
+RUN/predictions/ has the best trial's predictions, and RUN itself is the best trial's model for
+electra_tf predict. The same command continues after an interruption; a larger --config.num_trials
+adds trials.
 """
 
 from absl import flags
