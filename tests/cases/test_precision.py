@@ -1,4 +1,4 @@
-"""What the device decides: a run's precision, a warning for an emulated one, the first line."""
+"""What the device decides: a run's precision, a warning for a slow one, the first line."""
 
 import json
 import os
