@@ -4,7 +4,6 @@ A second opinion on the mathematics, and the speed of a GPU where only JAX is in
 Needs KERAS_BACKEND=jax; imports no TensorFlow.
 """
 
-import functools
 import re
 import time
 
@@ -29,9 +28,8 @@ with extras.needed("jax"):
 def measure(config: Config, seq_length: int, seconds: float) -> dict:
     """As `tensorflow_step.measure`, on JAX's default device."""
     on_gpu = device().kind == "GPU"
+    precision.warn_if_slower(config.runtime.precision, device(), _rate)
     resolve_precision(config)
-    rate = functools.partial(quick_rate, compiled=jax.jit, on_gpu=on_gpu)
-    precision.warn_if_emulated(config.runtime.precision, device(), rate)
     objective = build_objective(config, synthetic.vocabulary(config))
     if objective.phases() != (Phase(),):
         raise UserError(
@@ -110,7 +108,7 @@ def measure(config: Config, seq_length: int, seconds: float) -> dict:
 
 
 def device() -> precision.Device:
-    """JAX's default device; on CPUs, where it gains nothing by bfloat16, without features."""
+    """JAX's default device."""
     capability = str(getattr(jax.devices()[0], "compute_capability", ""))
     found = re.fullmatch(r"(\d+)\.(\d+)", capability)
     return precision.Device(
@@ -120,7 +118,12 @@ def device() -> precision.Device:
 
 def resolve_precision(config: Config) -> None:
     """Has config.runtime.precision=auto become what it stands for on JAX's default device."""
-    config.runtime.precision = precision.resolve(config.runtime.precision, device())
+    config.runtime.precision = precision.resolve(config.runtime.precision, device(), _rate)
+
+
+def _rate(dtype):
+    """Operations per second of matrix products in a precision."""
+    return quick_rate(dtype, jax.jit, on_gpu=device().kind == "GPU")
 
 
 def cpu_compiler():

@@ -68,9 +68,10 @@ _PREDICTION = (  # models/heads.py, for each predicted position
     _Kept("dense layer: before GELU, after it, normalised, output", 4, "E"),
 )
 # objectives/vocabulary.py, all float32: numbers of [positions, SLICE] tensors and of [V, E] tables,
-# while a pass predicts, and while the next pass runs.
+# while a pass predicts, while the next pass runs, and while those after it do: then its backward
+# pass is past the logits.
 _LOSS_LOGITS, _LOSS_TABLES = 2, 2
-_LATER_LOGITS, _LATER_TABLES = 2, 5
+_NEXT_LOGITS, _LATER_LOGITS, _LATER_TABLES = 2, 0, 5
 # The backward pass of a network, twice the work of its forward pass, runs beside the next network's
 # forward pass, at this share of its speed.
 _BESIDE = 0.6
@@ -182,7 +183,8 @@ class MemoryModel:
             workspace += self._loss(each, rows, _LOSS_LOGITS, _LOSS_TABLES)
             for before, share in enumerate(left):
                 activations += share * kept[before]
-                workspace += self._loss(passes[before], rows, _LATER_LOGITS, _LATER_TABLES)
+                logits = _NEXT_LOGITS if before == number - 1 else _LATER_LOGITS
+                workspace += self._loss(passes[before], rows, logits, _LATER_TABLES)
             workspace += self._sampling_noise(each, batch_size)
             yield summed, activations, workspace
 

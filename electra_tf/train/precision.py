@@ -1,16 +1,17 @@
 """Which precisions a device computes itself; what `config.runtime.precision=auto` stands for."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from absl import logging
 
 AUTO = "auto"
 # What `auto` may stand for; of several workers all take the first of theirs in this order.
 CHOICES = ("float32", "mixed_float16", "mixed_bfloat16")
+# A CPU's matrix products in bfloat16, in times float32's rate: from here on a training gains, since
+# its other operations do not.
+_QUICKER = 1.25
 _SLOWER = 0.9  # of float32's rate; what lies between is noise of the trial
-_BFLOAT16_FEATURES = frozenset(("avx512_bf16", "amx_bf16"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,57 +21,61 @@ class Device:
     Attributes:
         kind: "CPU", "GPU" or "TPU".
         capability: CUDA's compute capability, of several GPUs the least; (0, 0): unknown.
-        features: of a CPU, as /proc/cpuinfo names them; those that its matrix products use.
     """
 
     kind: str
     capability: tuple[int, int] = (0, 0)
-    features: Collection[str] = ()
 
 
 def native(device: Device) -> tuple[str, ...]:
-    """The mixed precisions whose matrix products the device computes itself, the best one first."""
+    """The mixed precisions whose matrix products the device computes itself, the best one first.
+
+    Of a CPU none are known: there are processors with instructions for bfloat16 that compute it
+    slower than float32, so `resolve` and `warn_if_slower` measure.
+    """
     if device.kind == "TPU":
         return ("mixed_bfloat16",)
     if device.kind == "GPU":
         if device.capability >= (8, 0):
             return ("mixed_bfloat16", "mixed_float16")
         return ("mixed_float16",) if device.capability >= (7, 0) else ()
-    return ("mixed_bfloat16",) if _BFLOAT16_FEATURES.intersection(device.features) else ()
+    return ()
 
 
-def resolve(precision: str, device: Device) -> str:
-    """Keras's dtype policy for a value of config.runtime.precision."""
-    return precision if precision != AUTO else (*native(device), "float32")[0]
-
-
-def warn_if_emulated(precision: str, device: Device, rate: Callable[[str], float]) -> None:
-    """Logs a warning where a mixed precision is slower than float32, because it is emulated.
+def resolve(precision: str, device: Device, rate: Callable[[str], float]) -> str:
+    """Keras's dtype policy for a value of config.runtime.precision.
 
     Args:
-        precision: what the models compute in.
-        device: where.
+        precision: that value.
+        device: where the models compute.
         rate: measures matrix products in a precision, operations per second. It is asked only for
-            a mixed precision that a CPU or a GPU does not compute itself.
+            `auto` on a CPU.
     """
-    if precision == "float32" or device.kind == "TPU" or precision in native(device):
+    if precision != AUTO:
+        return precision
+    if device.kind == "CPU":
+        is_quicker = rate("mixed_bfloat16") >= _QUICKER * rate("float32")
+        return "mixed_bfloat16" if is_quicker else "float32"
+    return (*native(device), "float32")[0]
+
+
+def warn_if_slower(precision: str, device: Device, rate: Callable[[str], float]) -> None:
+    """Logs a warning where a mixed precision is slower than float32.
+
+    Args:
+        precision: a value of config.runtime.precision; `auto` is never slower.
+        device: where the models compute.
+        rate: as in `resolve`. It is asked only for mixed precisions that `native` does not name.
+    """
+    known = ("float32", AUTO, *native(device))
+    if device.kind == "TPU" or precision in known:
         return
     ratio = rate(precision) / rate("float32")
     if ratio < _SLOWER:
         logging.warning(
-            "config.runtime.precision=%s is emulated on this %s: its matrix products run at %.2f "
-            "of float32's rate; float32 is quicker",
+            "config.runtime.precision=%s is slow on this %s: its matrix products run at %.2f of "
+            "float32's rate; float32 is quicker",
             precision,
             device.kind,
             ratio,
         )
-
-
-def cpu_features(path: str = "/proc/cpuinfo") -> frozenset[str]:
-    """What the processor of this machine can do, by Linux's names; nothing where Linux is not."""
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line.partition(":")[2] for line in lines if line.partition(":")[0].strip() == "flags")
-    return frozenset(next(flags, "").split())

@@ -123,10 +123,12 @@ def start(
     if former is not None and config.precision == precision.AUTO:
         config.precision = former.precision
     device = _device(kind)
+    rate = functools.partial(quick_rate, compiled=tf.function, on_gpu=kind == "GPU")
+    precision.warn_if_slower(config.precision, device, rate)
     runtime = Runtime(
         strategy,
         xla,
-        precision.resolve(config.precision, device),
+        precision.resolve(config.precision, device, rate),
         kind,
         compiles_blocks=config.xla == "blocks"
         or (config.xla == "auto" and not xla and num_steps >= LONG_TRAINING),
@@ -135,8 +137,6 @@ def start(
         rank = runtime.least(precision.CHOICES.index(runtime.precision))
         runtime = dataclasses.replace(runtime, precision=precision.CHOICES[rank])
         config.precision = runtime.precision
-    rate = functools.partial(quick_rate, compiled=tf.function, on_gpu=kind == "GPU")
-    precision.warn_if_emulated(runtime.precision, device, rate)
     return runtime
 
 
@@ -146,8 +146,6 @@ def _device(kind: str) -> precision.Device:
     return precision.Device(
         kind,
         min((each.get("compute_capability", (0, 0)) for each in details), default=(0, 0)),
-        # TensorFlow's other matrix products widen bfloat16 first.
-        precision.cpu_features() if processor.uses_onednn() else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the device decides: a run's precision, a warning for an emulated one, the first line."""
+"""What the device decides: a run's precision, a warning for a slow one, the first line."""
 
 import json
 import os
@@ -13,32 +13,31 @@ from electra_tf.train import precision, processor, strategy
 from electra_tf.train.precision import Device
 from electra_tf.train.progress import Progress
 
-BFLOAT16 = Device("CPU", features=("avx2", "amx_bf16"))
-PLAIN = Device("CPU", features=("avx2", "avx512f"))
+CPU = Device("CPU")
 
 
-@pytest.fixture
-def on_cpu(monkeypatch):
-    """Function that gives this machine's CPU other features."""
+class Rates:
+    """Stands in for the trial of matrix products.
 
-    def be(*features: str, onednn: bool = True):
-        monkeypatch.setattr(precision, "cpu_features", lambda: frozenset(features))
-        monkeypatch.setattr(processor, "uses_onednn", lambda: onednn)
+    Attributes:
+        bfloat16: its rate, in times float32's.
+        tried: precisions, as they were asked for.
+    """
 
-    return be
+    def __init__(self):
+        self.bfloat16, self.tried = 0.12, []
+
+    def __call__(self, dtype, **_):
+        self.tried.append(dtype)
+        return 200e9 * {"float32": 1.0, "mixed_bfloat16": self.bfloat16}.get(dtype, 0.12)
 
 
 @pytest.fixture
 def rates(monkeypatch):
-    """Stands in for the trial; the list of what was tried."""
-    tried = []
-
-    def rate(dtype, compiled, on_gpu):
-        tried.append(dtype)
-        return {"float32": 200e9}.get(dtype, 24e9)
-
-    monkeypatch.setattr(strategy, "quick_rate", rate)
-    return tried
+    """What this machine's CPU reaches."""
+    rates = Rates()
+    monkeypatch.setattr(strategy, "quick_rate", rates)
+    return rates
 
 
 @pytest.mark.parametrize(
@@ -51,30 +50,34 @@ def rates(monkeypatch):
         (Device("GPU", (7, 0)), "mixed_float16"),
         (Device("GPU", (6, 1)), "float32"),
         (Device("GPU"), "float32"),
-        (Device("GPU", features=("amx_bf16",)), "float32"),
-        (BFLOAT16, "mixed_bfloat16"),
-        (Device("CPU", features=("avx512_bf16",)), "mixed_bfloat16"),
-        (Device("CPU", features=("avx512f", "avx512_fp16", "amx_int8")), "float32"),
-        (PLAIN, "float32"),
-        (Device("CPU"), "float32"),
     ],
 )
 def test_auto_is_what_the_device_computes_itself(device, expected):
-    assert precision.resolve("auto", device) == expected
+    rates = Rates()
+    assert precision.resolve("auto", device, rates) == expected
     for asked in ("float32", "mixed_bfloat16", "mixed_float16"):
-        assert precision.resolve(asked, device) == asked
+        assert precision.resolve(asked, device, rates) == asked
+    assert not rates.tried
 
 
-def test_features_are_those_of_linux(tmp_path):
-    path = tmp_path / "cpuinfo"
-    path.write_text(
-        "processor\t: 0\nmodel name\t: avx512_bf16\nflags\t\t: fpu sse2 amx_bf16\n"
-        "vmx flags\t: vnmi\n\nprocessor\t: 1\nflags\t\t: other\n"
-    )
-    assert precision.cpu_features(str(path)) == {"fpu", "sse2", "amx_bf16"}
-    path.write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
-    assert precision.cpu_features(str(path)) == frozenset()
-    assert precision.cpu_features(str(tmp_path / "none")) == frozenset()
+@pytest.mark.parametrize(
+    ("bfloat16", "expected"),
+    [
+        (0.12, "float32"),  # emulated
+        (0.58, "float32"),  # a Xeon that has avx512_bf16 but not AMX
+        (1.1, "float32"),  # what is not a matrix product would cost more
+        (1.5, "mixed_bfloat16"),
+        (6.0, "mixed_bfloat16"),
+    ],
+)
+def test_auto_on_a_cpu_is_what_is_quicker(bfloat16, expected):
+    rates = Rates()
+    rates.bfloat16 = bfloat16
+    assert precision.resolve("auto", CPU, rates) == expected
+    assert set(rates.tried) == {"float32", "mixed_bfloat16"}
+    for asked in ("float32", "mixed_bfloat16", "mixed_float16"):
+        assert precision.resolve(asked, CPU, rates) == asked
+    assert len(rates.tried) == 2
 
 
 @pytest.mark.parametrize(
@@ -82,42 +85,37 @@ def test_features_are_those_of_linux(tmp_path):
     [
         (
             "mixed_bfloat16",
-            PLAIN,
-            "config.runtime.precision=mixed_bfloat16 is emulated on this CPU: its matrix products "
-            "run at 0.12 of float32's rate; float32 is quicker",
+            CPU,
+            "config.runtime.precision=mixed_bfloat16 is slow on this CPU: its matrix products run "
+            "at 0.12 of float32's rate; float32 is quicker",
         ),
         (
             "mixed_float16",
-            BFLOAT16,
-            "config.runtime.precision=mixed_float16 is emulated on this CPU: its matrix products "
-            "run at 0.12 of float32's rate; float32 is quicker",
+            CPU,
+            "config.runtime.precision=mixed_float16 is slow on this CPU: its matrix products run "
+            "at 0.12 of float32's rate; float32 is quicker",
         ),
         (
             "mixed_bfloat16",
             Device("GPU", (7, 5)),
-            "config.runtime.precision=mixed_bfloat16 is emulated on this GPU: its matrix products "
-            "run at 0.12 of float32's rate; float32 is quicker",
+            "config.runtime.precision=mixed_bfloat16 is slow on this GPU: its matrix products run "
+            "at 0.12 of float32's rate; float32 is quicker",
         ),
-        ("mixed_bfloat16", BFLOAT16, None),
         ("mixed_float16", Device("GPU", (8, 6)), None),
         ("mixed_float16", Device("TPU"), None),  # whose rate is not that of this machine
-        ("float32", PLAIN, None),
+        ("float32", CPU, None),
+        ("auto", CPU, None),  # `resolve` measures
     ],
 )
-def test_an_emulated_precision_is_a_warning(asked, device, expected, logged):
-    tried = []
-
-    def rate(dtype):
-        tried.append(dtype)
-        return {"float32": 200e9}.get(dtype, 24e9)
-
-    precision.warn_if_emulated(asked, device, rate)
+def test_a_slower_precision_is_a_warning(asked, device, expected, logged):
+    rates = Rates()
+    precision.warn_if_slower(asked, device, rates)
     assert logged() == ([expected] if expected else [])
-    assert sorted(tried) == (sorted((asked, "float32")) if expected else [])
+    assert sorted(rates.tried) == (sorted((asked, "float32")) if expected else [])
 
 
-def test_an_emulated_precision_that_is_as_quick_is_none(logged):
-    precision.warn_if_emulated("mixed_bfloat16", PLAIN, lambda dtype: 1e9)
+def test_a_precision_that_is_as_quick_is_none(logged):
+    precision.warn_if_slower("mixed_bfloat16", CPU, lambda dtype: 1e9)
     assert logged() == []
 
 
@@ -126,18 +124,18 @@ def test_the_trial_measures_matrix_products():
     assert 1e8 < one < 1e14
 
 
-def test_the_first_line_says_what_tensorflow_does(on_cpu, monkeypatch):
+def test_the_first_line_says_what_tensorflow_does(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
     for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    on_cpu()
+    monkeypatch.setattr(processor, "uses_onednn", lambda: True)
     runtime = strategy.start(RuntimeConfig(), 0, num_steps=0)
     assert str(runtime) == ("1 replica on CPU (3 threads, BFC allocator, oneDNN), float32, XLA off")
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "1")
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "0")
     assert processor.describe() == "3 threads, 1 operation at a time, oneDNN's allocator, oneDNN"
-    on_cpu(onednn=False)
+    monkeypatch.setattr(processor, "uses_onednn", lambda: False)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     assert processor.describe() == "1 thread, the system's allocator, no oneDNN"
 
@@ -157,13 +155,8 @@ def test_onednn_is_told_as_it_is():
     assert processor.uses_onednn() == ("_MklMatMul" in operations)
 
 
-def test_auto_becomes_a_precision_of_the_config(on_cpu):
-    for features, onednn, expected in (
-        (["amx_bf16"], True, "mixed_bfloat16"),
-        (["amx_bf16"], False, "float32"),  # Eigen computes it in float32
-        (["avx2"], True, "float32"),
-    ):
-        on_cpu(*features, onednn=onednn)
+def test_auto_becomes_a_precision_of_the_config(rates):
+    for rates.bfloat16, expected in ((6.0, "mixed_bfloat16"), (0.12, "float32")):
         config = RuntimeConfig(precision="auto")
         assert strategy.start(config, 0, num_steps=0).precision == expected
         assert config.precision == expected
@@ -180,35 +173,35 @@ def tiny_config(data, **fields) -> Config:
 
 
 def test_a_run_keeps_the_precision_that_auto_first_was(
-    data, tmp_path, on_cpu, rates, monkeypatch, logged, capsys
+    data, tmp_path, rates, monkeypatch, logged, capsys
 ):
     said, workdir = [], tmp_path / "run"
     monkeypatch.setattr(Progress, "message", lambda self, text: said.append(text))
-    on_cpu("amx_bf16")
+    rates.bfloat16 = 6.0
     pretraining.pretrain(tiny_config(data, **{"train.num_steps": 1}), str(workdir))
     first = json.loads((workdir / "config.json").read_text())["runtime"]["precision"]
     assert first == "mixed_bfloat16"
     assert said[0].startswith("Starting at step 0 of 1: 1 replica on CPU (")
     assert "oneDNN), mixed_bfloat16, XLA off." in said[0]
-    assert not rates and not logged()
+    assert not logged()
 
-    on_cpu("avx2")
+    rates.bfloat16 = 0.12
     said.clear()
     pretraining.pretrain(tiny_config(data, **{"train.num_steps": 2}), str(workdir))
     assert json.loads((workdir / "config.json").read_text())["runtime"]["precision"] == first
     assert said[0].startswith("Continuing at step 1 of 2: ") and "mixed_bfloat16" in said[0]
     assert [text for text in logged() if "runtime" in text] == [
-        "config.runtime.precision=mixed_bfloat16 is emulated on this CPU: its matrix products run "
-        "at 0.12 of float32's rate; float32 is quicker"
+        "config.runtime.precision=mixed_bfloat16 is slow on this CPU: its matrix products run at "
+        "0.12 of float32's rate; float32 is quicker"
     ]
 
-    on_cpu("amx_bf16")
+    rates.bfloat16 = 6.0
     assert evaluation.evaluate(str(workdir))["step"] == 2
     printed = capsys.readouterr().err.splitlines()
     assert f"Evaluating step 2: {said[0].partition('of 2: ')[2]}" in printed
 
 
-def test_a_fine_tuning_keeps_the_precision_that_auto_first_was(tmp_path, on_cpu, monkeypatch):
+def test_a_fine_tuning_keeps_the_precision_that_auto_first_was(tmp_path, rates, monkeypatch):
     def stands_in(config, workdir, runtime):
         return {"config": config.runtime.precision, "models": runtime.precision}
 
@@ -218,10 +211,10 @@ def test_a_fine_tuning_keeps_the_precision_that_auto_first_was(tmp_path, on_cpu,
         config = FinetuneConfig(runtime=RuntimeConfig(precision=asked))
         return finetuning.finetune(config, str(tmp_path))
 
-    on_cpu("avx2")
+    rates.bfloat16 = 0.12
     assert precisions("auto") == {"config": "float32", "models": "float32"}
     (tmp_path / "config.json").write_text(FinetuneConfig().to_json())
-    on_cpu("amx_bf16")
+    rates.bfloat16 = 6.0
     assert precisions("auto") == {"config": "float32", "models": "float32"}
     assert precisions("mixed_bfloat16") == {"config": "mixed_bfloat16", "models": "mixed_bfloat16"}
     (tmp_path / "config.json").unlink()

@@ -1,5 +1,6 @@
 """Data sets for pre-training: damaged shards, and a dataset.json that says what is not so."""
 
+import functools
 import json
 
 import numpy as np
@@ -51,11 +52,17 @@ def shards(folder):
     return folder
 
 
+@functools.lru_cache(maxsize=100)
+def evaluation(split: dataset.Split):
+    """Batches of its files as they are when somebody iterates; to build them takes long."""
+    return dataset.eval_batches(split, batch_size=8, num_batches=1)
+
+
 def first_batch(directory: str):
     """What training and evaluation read first."""
     split = dataset.open_split(directory, "train")
     read_batch = dataset.batch_at(split, seed=0, batch_size=4, step=0, shuffle_examples=100)
-    evaluated = next(iter(dataset.eval_batches(split, batch_size=8, num_batches=1)))
+    evaluated = next(iter(evaluation(split)))
     return read_batch, {name: value.numpy() for name, value in evaluated.items()}
 
 
