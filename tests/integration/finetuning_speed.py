@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/integration/finetuning_speed.py --data=glue/MRPC --vocab=vocab.txt
 
-It is no test and nothing collects it. Ours is the trial of README, `electra_tf finetune
+It is no test and nothing collects it. Ours is the trial of docs/finetuning.md, `electra_tf finetune
 --config=configs/glue.py:mrpc`; theirs is finetuning_speed_peer.py, in its own environment (`make
 test-slow` makes it). Both start from one ELECTRA-Small with random weights, which `electra_tf
 convert` has written for transformers, and do the same: three epochs of both orders of the pairs in

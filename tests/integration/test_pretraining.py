@@ -1,4 +1,4 @@
-"""Text to held-out metrics with the commands that the README gives."""
+"""Text to held-out metrics with the commands of docs/pretraining.md."""
 
 import json
 import sys
