@@ -72,6 +72,7 @@ def _side_by_side(axis, cells, rows) -> None:
             values, deviation = list(cell["seeds"].values()), cell["standard_deviation"]
             axis.errorbar(cell["mean"], place, xerr=deviation, fmt="k|", markersize=14, capsize=3)
             axis.plot(values, [place] * len(values), "o", alpha=0.6, markersize=5)
+    axis.locator_params(axis="x", nbins=4)
     axis.set_yticks(range(len(rows)), rows)
     axis.set_ylim(len(rows) - 0.5, -0.5)
 

@@ -86,9 +86,10 @@ def _numbers(study: Study, plans: Mapping[str, Plan], root: str) -> Numbers:
                     if value is not None:
                         found[title][row.name][seed] = value
             for title, parts in study.averages.items():
-                values = [found[part][row.name].get(seed) for part in parts]
-                if None not in values:
-                    found[title][row.name][seed] = float(np.mean(values))
+                by_part = [found[part][row.name] for part in parts]
+                if all(seed in values for values in by_part):
+                    mean = np.mean([values[seed] for values in by_part])
+                    found[title][row.name][seed] = float(mean)
     return found
 
 
