@@ -10,6 +10,7 @@ INSIDE = {
     "electra_tf.commands.export": "export",
     "electra_tf.commands.pipelines": "pipelines",
     "electra_tf.configs": "configs",
+    "electra_tf.configs.studies": "configs/studies",
 }
 # What parts of the work need beyond training, by the names that electra_tf.extras tells of.
 PARTS = {

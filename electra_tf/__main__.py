@@ -21,6 +21,9 @@ COMMANDS = {
         "commands.predict",
         "predictions of a fine-tuned model for a file; a pre-trained one ranks texts",
     ),
+    "linear_probe": ("commands.linear_probe", "what a model's frozen hidden states tell"),
+    "minimal_pairs": ("commands.minimal_pairs", "whether a model prefers right sentences"),
+    "lab": ("pipelines.lab", "a study: pre-trainings of equal compute, side by side"),
     "convert": ("commands.convert", "models to and from Google's and Hugging Face's files"),
     "export": (
         "export.saved_model",

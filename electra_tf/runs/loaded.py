@@ -55,6 +55,13 @@ def load(directory: str | os.PathLike) -> "LoadedPretrained | LoadedFinetuned":
     share_gpus()  # or a later training in this process finds none left
     if is_finetuned(directory):
         return LoadedFinetuned(directory, *load_network(directory))
+    return load_pretrained(directory)
+
+
+def load_pretrained(directory: str | os.PathLike) -> "LoadedPretrained":
+    """As `load`, of a pre-trained model; a UserError for any other."""
+    directory = files.expand(directory)
+    share_gpus()
     return LoadedPretrained(directory, model_directory.load_network(directory))
 
 

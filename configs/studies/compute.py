@@ -1,0 +1,26 @@
+"""ELECTRA and BERT over a factor of 16 of compute: configs/studies/compute.py:tiny, :paper.
+
+Command:   electra_tf lab --study=configs/studies/compute.py:tiny --corpus=TEXT \
+               --tasks_dir=TASKS --root=runs/compute
+Rows:      1, 4 and 16 times the compute; of :paper 1/16, 1/4 and 1, whose lines are in Figure 2.
+Duration:  tiny: 42 times 3e13 FLOPs for each seed, most of a day on 2 CPU cores.
+Expected:  the paper: ELECTRA above BERT at every compute, and most at the least.
+"""
+
+import os
+
+from electra_tf.config.study import Row, Study
+
+FACTORS = {"tiny": (1, 4, 16), "paper": (1 / 16, 1 / 4, 1)}
+BERT = {"config.objective.name": "mlm"}
+
+
+def get_config(size: str = "tiny") -> Study:
+    study = Study.from_file(os.path.join(os.path.dirname(__file__), f"sizes.py:{size}"))
+    study.title = "ELECTRA and BERT over compute"
+    study.rows = [
+        Row(f"{name}_{step}", flags, compute=factor, series=name)
+        for name, flags in (("electra", {}), ("mlm", BERT))
+        for step, factor in enumerate(FACTORS[size], 1)
+    ]
+    return study

@@ -1,0 +1,86 @@
+"""What the studies share at each size: configs/studies/sizes.py:tiny, :paper.
+
+tiny:      configs/electra_mini.py, 3e13 FLOPs a row (objectives/flops.py) and three seeds; probes
+           that tell such networks apart. Hours on 2 CPU cores.
+paper:     configs/electra_base.py, 6.4e19 FLOPs a row as the paper counts; GLUE by Table 7. For
+           many GPUs or a TPU, and days.
+Data:      --corpus=TEXT, or --data_dir=SHARDS of length 128 (paper: 512). --tasks_dir=DIR has
+           glue/CoLA, glue/MRPC, glue/RTE, glue/STS-B and conll/conll2000 (paper: all of GLUE).
+"""
+
+from electra_tf.config.study import Probe, Study
+from electra_tf.errors import UserError
+
+# By GLUE's folder: config, and where results.json has the paper's metric.
+GLUE = {
+    "CoLA": ("cola", "median.dev.matthews"),
+    "SST-2": ("sst-2", "median.dev.accuracy"),
+    "MRPC": ("mrpc", "median.dev.accuracy"),
+    "STS-B": ("sts-b", "median.dev.spearman"),
+    "QQP": ("qqp", "median.dev.accuracy"),
+    "MNLI": ("mnli", "median.dev_matched.accuracy"),
+    "QNLI": ("qnli", "median.dev.accuracy"),
+    "RTE": ("rte", "median.dev.accuracy"),
+}
+TINY_TASKS = ("CoLA", "MRPC", "RTE", "STS-B")
+HELD_OUT = {"masked accuracy": "masked_lm_accuracy", "detection AUC": "disc_auc"}
+
+
+def get_config(size: str = "tiny") -> Study:
+    if size not in ("tiny", "paper"):
+        raise UserError(
+            f"The name of a study must be followed by :tiny or :paper. Received: {size}"
+        )
+    held_out = Probe("held_out", "evaluate", HELD_OUT)
+    if size == "paper":
+        return Study(
+            config="configs/electra_base.py",
+            compute=6.4e19,
+            count="paper",
+            seq_length=512,
+            probes=[*glue(GLUE, {"config.num_trials": 10}), held_out],
+            averages={"GLUE": tuple(GLUE)},
+        )
+    chunks = Probe(
+        "chunks",
+        "finetune",
+        {"chunks, F1": "median.eval_test.f1"},
+        config="configs/tagging.py:chunk",
+        data={"config.data.dir": "conll/conll2000"},
+    )
+    frozen = Probe(
+        "frozen",
+        "linear_probe",
+        {"frozen chunks, F1": "chunks.f1", "frozen STS-B": "similarity.spearman"},
+        data={"chunks": "conll/conll2000", "similarity": "glue/STS-B"},
+    )
+    pairs = Probe("pairs", "minimal_pairs", {"minimal pairs": "accuracy"})
+    return Study(
+        config="configs/electra_mini.py",
+        shares={"config.optimizer.warmup_steps": 0.1, "config.train.checkpoint_steps": 0.25},
+        compute=3e13,
+        vocab_size=8_192,
+        data_flags={"eval_fraction": 0.02},
+        probes=[
+            chunks,
+            *glue(TINY_TASKS, {"config.train.num_epochs": 3.0}),
+            frozen,
+            pairs,
+            held_out,
+        ],
+        averages={"mean of GLUE's four": TINY_TASKS},
+    )
+
+
+def glue(tasks, flags) -> list[Probe]:
+    return [
+        Probe(
+            task.lower(),
+            "finetune",
+            {task: GLUE[task][1]},
+            config=f"configs/glue.py:{GLUE[task][0]}",
+            data={"config.data.dir": f"glue/{task}"},
+            flags=flags,
+        )
+        for task in tasks
+    ]

@@ -1,0 +1,29 @@
+"""Where ELECTRA's gain comes from, Table 5 of the paper: configs/studies/table5.py:tiny, :paper.
+
+Command:   electra_tf lab --study=configs/studies/table5.py:tiny --corpus=TEXT --tasks_dir=TASKS \
+               --root=runs/table5
+Rows:      detection at all tokens; prediction of all tokens; prediction of the replaced ones;
+           detection at 15 % of the tokens; BERT's masked language model, and with 30 % masked.
+Expected:  the paper: GLUE dev 85.0, 84.3, 82.4, 82.4, 82.2. Not run by us at its size.
+"""
+
+import os
+
+from electra_tf.config.study import Row, Study
+
+BERT = {"config.objective.name": "mlm"}
+
+
+def get_config(size: str = "tiny") -> Study:
+    study = Study.from_file(os.path.join(os.path.dirname(__file__), f"sizes.py:{size}"))
+    study.title = "Where ELECTRA's gain comes from (Table 5)"
+    study.paper_title = "paper: GLUE"
+    study.rows = [
+        Row("electra", paper=85.0),
+        Row("all_tokens_mlm", {"config.objective.name": "all_tokens_mlm"}, paper=84.3),
+        Row("replace_mlm", {"config.objective.name": "replace_mlm"}, paper=82.4),
+        Row("electra_15", {"config.objective.name": "electra_15"}, paper=82.4),
+        Row("mlm", BERT, paper=82.2),
+        Row("mlm_30", {**BERT, "config.objective.mask_fraction": 0.3}),
+    ]
+    return study

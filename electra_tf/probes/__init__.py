@@ -1,0 +1,1 @@
+"""What a pre-trained model knows, asked without training it."""
