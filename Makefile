@@ -8,10 +8,10 @@ PYTHON ?=
 CONSTRAINTS ?=
 PYTEST_ARGS ?=
 PIP = -m pip --disable-pip-version-check --no-input
-# Test files go to two processes at a time, since each of them keeps about one core busy; with
-# PYTEST_ARGS there is one, so that -x, --pdb and prints work.
+# Test files go to two processes at a time, since each of them keeps about one core busy, in the
+# order of tests/conftest.py; with PYTEST_ARGS there is one, so that -x, --pdb and prints work.
 WORKERS ?= 2
-PYTEST = -rs $(if $(PYTEST_ARGS),,--numprocesses=$(WORKERS) --dist=loadfile)
+PYTEST = -rs $(if $(PYTEST_ARGS),,--numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-tfx quickstart test test-slow test-tfx format lint pins device-kit clean clean-runs

@@ -34,6 +34,40 @@ model models train trained training token tokens word words text texts small lar
 """.split()
 
 
+# The files that take longest, the longest first. Two processes share the files in this order, and
+# neither should be left alone with one of these in the end.
+LONG = (
+    "test_objectives_train.py",
+    "test_dry_run.py",
+    "test_pretrain_pipeline.py",
+    "test_finetune_pipeline.py",
+    "test_quickstart.py",
+    "test_failures.py",
+    "test_optimizers.py",
+    "test_finetuning.py",
+    "test_finetuning_resume.py",
+    "test_addition_runs.py",
+    "test_jax.py",
+    "test_generator_runs.py",
+    "test_full_disk.py",
+    "test_init_from.py",
+    "test_replicas.py",
+    "test_multi_worker.py",
+    "test_resume.py",
+    "test_kill_campaign.py",
+    "test_wheel.py",
+    "test_outputs.py",
+    "test_benchmark.py",
+    "test_pretraining.py",
+    "test_swapped_words.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
 def where_shared(*parameters) -> tuple:
     """Parameters of a test on whole data sets: none where SHARED is not there."""
     return parameters if SHARED.is_dir() else ()

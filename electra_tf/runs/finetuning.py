@@ -30,7 +30,7 @@ from electra_tf.saved import model_directory
 from electra_tf.saved.weights import SavedWeights
 from electra_tf.tasks import registry
 from electra_tf.tasks.base import Encoded, FinetuningTask
-from electra_tf.tasks.finetuning import LoopTask, predict_outputs
+from electra_tf.tasks.finetuning import LoopTask, outputs_function, predict_outputs
 from electra_tf.text import tokenization
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.vocabulary import Vocabulary
@@ -230,6 +230,7 @@ class _Trial:
         self, model: Finetuned, settings: TrainConfig, chance_loss: float, examples: dict[str, Any]
     ) -> None:
         task, metrics, calibration = self._task, {}, {}
+        outputs_of = outputs_function(task, model)  # one for all splits: it is traced by width
         for split, its_examples in examples.items():
             encoded = task.encode(its_examples, self._tokenizer, training=False)
             with tqdm(
@@ -244,6 +245,7 @@ class _Trial:
                     model,
                     encoded,
                     on_progress=lambda share, bar=bar: bar.update(round(100 * share) - bar.n),
+                    outputs_of=outputs_of,
                 )
             predictions = task.predict(its_examples, encoded, outputs)
             task.write(

@@ -173,7 +173,7 @@ class LoopTask:
 def outputs_function(task: FinetuningTask, model: Finetuned) -> Callable[[dict], dict]:
     """A task's outputs for a batch, from a graph, which is traced once for each shape."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs_of(batch):
         return task.outputs(model.head, model(batch), batch)
 

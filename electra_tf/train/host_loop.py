@@ -13,13 +13,15 @@ class HostLoop:
 
     Args:
         step: maps a batch of all replicas to (counts, report): float32 tensors by name, to be
-            summed over the steps, and scalars by name, of which the last step's are returned.
+            summed over the steps, and scalars by name, of which the last step's are returned. Its
+            Python is taken as it is: no `if` or `for` of a tensor.
         goes_on: maps a step's report to a bool scalar, False to end the call with that step;
             without it all steps run.
     """
 
     def __init__(self, step: Callable, goes_on: Callable | None = None):
-        self._step = tf.function(step)
+        # To rewrite a step for AutoGraph takes seconds, and only the loop below needs it.
+        self._step = tf.function(tf.autograph.experimental.do_not_convert(step))
         self._goes_on = goes_on
         self._steps = tf.function(self._loop)
 

@@ -144,9 +144,15 @@ class TrainStep:
             # One after the other: left to itself TensorFlow runs up to ten of them at once.
             with tf.control_dependencies(tf.nest.flatten(total)):
                 first = tf.constant(1)
-            for index in tf.range(first, self._train.accumulation_steps):
-                tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-                total = tf.nest.map_structure(tf.add, total, micro_batch(index))
+            _, total = tf.while_loop(
+                lambda index, _: index < self._train.accumulation_steps,
+                lambda index, sums: (
+                    index + 1,
+                    tf.nest.map_structure(tf.add, sums, micro_batch(index)),
+                ),
+                (first, total),
+                parallel_iterations=1,
+            )
         return total
 
     def _update(self, gradients, loss, step, local):

@@ -3,12 +3,14 @@
 import json
 import lzma
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from electra_tf.runs.evaluation import evaluate
 from tests.conftest import REFERENCE, ROOT
 
 pytestmark = pytest.mark.slow
@@ -87,42 +89,32 @@ def run_kit(checkout, tmp_path):
             OUT=tmp_path / "out",
             JAX_PLATFORMS="cpu",
             JAX_COMPILATION_CACHE_DIR=tmp_path / "cache",
+            XLA_FLAGS="--xla_backend_optimization_level=0",  # compiles quicker
             **environment,
         )
 
     return run_kit
 
 
-def evaluated(checkout, tmp_path) -> dict:
-    """Metrics of the library's evaluation of run.sh's weights: the same examples, other draws."""
-    model = tmp_path / "model"
-    run(
-        [
-            sys.executable,
-            "tests/device/to_model.py",
-            f"--pieces={tmp_path / 'out'}",
-            f"--output={model}",
-        ],
-        checkout,
-        PYTHONPATH=checkout,
-    )
-    (held_out,) = (checkout / "runs" / "gpu").glob("*.heldout")
-    run(
-        [
-            sys.executable,
-            "-m",
-            "electra_tf",
-            "evaluate",
-            f"--workdir={model}",
-            f"--data_dir={held_out}",
-        ],
-        checkout,
-        PYTHONPATH=checkout,
-    )
-    return json.loads((model / "eval.json").read_text())
+@pytest.fixture
+def evaluated(checkout, tmp_path, monkeypatch):
+    """Gives metrics of the library's evaluation of run.sh's weights: same examples, other draws."""
+
+    def evaluated() -> dict:
+        model = tmp_path / "model"
+        flags = [f"--pieces={tmp_path / 'out'}", f"--output={model}"]
+        with monkeypatch.context() as patch:
+            patch.chdir(checkout)
+            patch.setattr(sys, "path", [str(checkout / "tests" / "device"), *sys.path])
+            patch.setattr(sys, "argv", ["to_model.py", *flags])
+            runpy.run_path("tests/device/to_model.py", run_name="__main__")
+        (held_out,) = (checkout / "runs" / "gpu").glob("*.heldout")
+        return evaluate(str(model), data_dir=str(held_out))
+
+    return evaluated
 
 
-def test_measured_trained_and_evaluated(checkout, run_kit, tmp_path):
+def test_measured_trained_and_evaluated(run_kit, evaluated, tmp_path):
     out = tmp_path / "out"
     printed = run_kit(200, "--num_steps=40", MEASURE_FLAGS="--jobs=train --timed=0.3")
     measured = json.loads((out / "measure.json").read_text())
@@ -143,7 +135,7 @@ def test_measured_trained_and_evaluated(checkout, run_kit, tmp_path):
         "weights-40-1-of-1.npz",
     }
 
-    metrics = evaluated(checkout, tmp_path)
+    metrics = evaluated()
     for name in ("masked_lm_loss", "disc_loss"):
         assert metrics[name] == pytest.approx(result["eval"][name], rel=0.05)
 
@@ -156,10 +148,10 @@ def test_measured_trained_and_evaluated(checkout, run_kit, tmp_path):
         ("electric", ["cloze_loss", "disc_loss"]),
     ],
 )
-def test_other_objectives(checkout, run_kit, tmp_path, name, losses):
+def test_other_objectives(run_kit, evaluated, tmp_path, name, losses):
     run_kit(0, "--num_steps=20", f"--config.objective.name={name}")
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["complete"] and result["steps"] == 20 and result["skipped"] == 0
-    metrics = evaluated(checkout, tmp_path)
+    metrics = evaluated()
     for loss in losses:
         assert metrics[loss] == pytest.approx(result["eval"][loss], rel=0.05)

@@ -89,7 +89,8 @@ def test_precisions(data, root):
 
 
 @pytest.mark.slow
-def test_compiled_equals_plain(data, tmp_path):
+def test_compiled_equals_plain(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # compiles quicker
     shared = {**tiny_runs.NO_DROPOUT, "train.eval_steps": 20}
     compiled, two = {"runtime.xla": "true"}, {"runtime.strategy": "mirrored"}
     results = tiny_runs.together(
@@ -116,13 +117,6 @@ def test_compiled_equals_plain(data, tmp_path):
 @pytest.mark.parametrize("changes, message", [
     ({"train.nosuch": 3}, "A --config flag must name a section and a field of"),
     ({"train.num_steps": "many"}, "config.train.num_steps must be an integer. Received: many"),
-    ({"train.batch_size": 12, "train.accumulation_steps": 3, "runtime.num_virtual_devices": 3},
-     "config.train.batch_size must be a multiple of devices x accumulation_steps, 3 x 3. "
-     "Received: 12"),
-    ({"model.vocab_size": 60}, "config.model.vocab_size must be 0 or at least the vocabulary's "
-     "size, 61. Received: 60"),
-    ({"model.max_positions": 15}, "config.model.max_positions must be at least the data's sequence "
-     "length, 16. Received: 15"),
     ({"data.dir": "/nowhere"}, "A data set must hold vocab.txt"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit(data, tmp_path, changes, message):
@@ -131,4 +125,29 @@ def test_settings_that_do_not_fit(data, tmp_path, changes, message):
     assert result.stderr.startswith(f"error: {message}")
     assert result.stderr.count("\n") == 1
     assert not result.stdout
+    assert not workdir.exists()
+
+
+def test_sizes_that_do_not_fit(data, tmp_path):
+    wrong = [
+        (
+            {"runtime.strategy": "mirrored", "train.accumulation_steps": 4},
+            "config.train.batch_size must be a multiple of devices x accumulation_steps, 2 x 4. "
+            "Received: 12",
+        ),
+        (
+            {"model.vocab_size": 60},
+            "config.model.vocab_size must be 0 or at least the vocabulary's size, 61. Received: 60",
+        ),
+        (
+            {"model.max_positions": 15},
+            "config.model.max_positions must be at least the data's sequence length, 16. "
+            "Received: 15",
+        ),
+    ]
+    workdir = tmp_path / "run"
+    results = tiny_runs.together(data, *((workdir, changes) for changes, _ in wrong))
+    for result, (_, message) in zip(results, wrong, strict=True):
+        assert result["error"].startswith(message)
+        assert "\n" not in result["error"]
     assert not workdir.exists()

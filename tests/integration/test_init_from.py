@@ -13,48 +13,45 @@ from electra_tf.saved import model_directory
 
 EVALUATED = {"train.num_steps": 10, "train.eval_steps": 10}
 OTHER_SIZES = {"model.hidden_size": 64, "model.num_layers": 3, "generator.hidden_fraction": 0.25}
-TWO = {"runtime.strategy": "mirrored"}
+TWO, FEW = {"runtime.strategy": "mirrored"}, {"train.num_steps": 5}
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def runs(data, tmp_path_factory):
-    """A run of 10 steps, converted there and back, and runs that start from the result."""
+    """A run of 10 steps, converted there and back, runs that start from it, and their Worker."""
     root = tmp_path_factory.mktemp("init_from")
     first, model, headless = root / "first", root / "model", root / "discriminator"
-    tiny_runs.together(data, (first, EVALUATED))
-    convert(str(first), "electra_tf", str(root / "google"), "google")
-    convert(str(root / "google"), "google", str(model), "electra_tf")
-    pretrained = model_directory.read(str(model))
-    pretrained.weights = {
-        path: value
-        for path, value in pretrained.weights.items()
-        if not path.startswith("generator")
-    }
-    model_directory.write(pretrained, str(headless))
-    restart = {"init_from": str(model), "train.eval_steps": 50, **OTHER_SIZES}
-    proceed = restart | {"init_schedule": "continue"}
-    results = tiny_runs.together(
-        data,
-        (root / "restart", restart, {"train.num_steps": 5}),
-        (root / "continue", proceed),
-        (root / "two", restart, TWO, {"train.num_steps": 5}),
-        (
-            root / "fresh_generator",
-            restart,
-            {"init_from": str(headless), "train.num_steps": 5, "generator.hidden_fraction": 0.25},
-        ),
-        (root / "no_step_left", proceed, {"train.num_steps": 10}),
-        (root / "other_objective", restart, {"objective.name": "mlm"}),
-        (model, {"model.hidden_size": 32}),
-    )
-    return root, results
+    with tiny_runs.Worker(data) as do:
+        do((first, EVALUATED))
+        convert(str(first), "electra_tf", str(root / "google"), "google")
+        convert(str(root / "google"), "google", str(model), "electra_tf")
+        pretrained = model_directory.read(str(model))
+        pretrained.weights = {
+            path: value
+            for path, value in pretrained.weights.items()
+            if not path.startswith("generator")
+        }
+        model_directory.write(pretrained, str(headless))
+        restart = {"init_from": str(model), "train.eval_steps": 50, **OTHER_SIZES}
+        proceed = restart | {"init_schedule": "continue"}
+        fresh_generator = {"init_from": str(headless), "generator.hidden_fraction": 0.25}
+        results = do(
+            (root / "restart", restart, FEW),
+            (root / "continue", proceed),
+            (root / "two", restart, TWO, FEW),
+            (root / "fresh_generator", restart, fresh_generator, FEW),
+            (root / "no_step_left", proceed, {"train.num_steps": 10}),
+            (root / "other_objective", restart, {"objective.name": "mlm"}),
+            (model, {"model.hidden_size": 32}),
+        )
+        yield root, results, do
 
 
 def test_the_first_evaluation_is_the_models(data, runs):
     """Step 0 of the new run, the last step of the old one, and `evaluate` agree."""
-    root, results = runs
+    root, results, _ = runs
     assert [result["error"] for result in results[:4]] == [None] * 4
     (before,) = tiny_runs.metrics(root / "first", "eval")
     tiny_runs.run(
@@ -78,7 +75,7 @@ def test_the_first_evaluation_is_the_models(data, runs):
 
 def test_steps_restart_or_continue(runs):
     """The uninterrupted run's second half and a continued one see the same rates."""
-    root, _ = runs
+    root, _, _ = runs
     rates = {
         name: {
             line["step"]: line["learning_rate"] for line in tiny_runs.metrics(root / name, "train")
@@ -91,14 +88,14 @@ def test_steps_restart_or_continue(runs):
 
 
 def test_sizes_are_the_models(runs):
-    root, _ = runs
+    root, _, _ = runs
     config = json.loads((root / "restart" / "config.json").read_text())
     assert config["model"]["hidden_size"] == tiny_runs.TINY["model.hidden_size"]
     assert config["generator"]["hidden_fraction"] == tiny_runs.TINY["generator.hidden_fraction"]
 
 
 def test_a_missing_generator_starts_fresh(runs):
-    root, _ = runs
+    root, _, _ = runs
     trained = tiny_runs.metrics(root / "first", "eval")[0]
     started = tiny_runs.metrics(root / "fresh_generator", "eval")[0]
     assert started["masked_lm_loss"] > trained["masked_lm_loss"]
@@ -109,7 +106,7 @@ def test_a_missing_generator_starts_fresh(runs):
 
 
 def test_what_does_not_fit_is_refused(runs):
-    root, results = runs
+    root, results, _ = runs
     no_step_left, other_objective, without_optimizer = (result["error"] for result in results[4:])
     assert "train.num_steps must be more than the steps" in no_step_left
     assert "config.objective.name must be that of config.init_from, electra" in other_objective
@@ -118,10 +115,8 @@ def test_what_does_not_fit_is_refused(runs):
     assert not (root / "no_step_left").exists() and not (root / "other_objective").exists()
 
 
-def test_another_vocabulary_is_refused_and_a_started_run_needs_its_model_no_more(
-    data, runs, tmp_path
-):
-    root, _ = runs
+def test_another_vocabulary_is_refused_and_a_started_run_needs_its_model_no_more(runs, tmp_path):
+    root, _, do = runs
     model, started = tmp_path / "model", tmp_path / "started"
     shutil.copytree(root / "restart", started)
     shutil.copytree(root / "model", model)
@@ -129,8 +124,7 @@ def test_another_vocabulary_is_refused_and_a_started_run_needs_its_model_no_more
     (model / "vocab.txt").write_text(text.replace("word7\n", "sword\n"))
     (root / "model").rename(root / "gone")
     longer = {"train.num_steps": 10}
-    other, elsewhere, gone = tiny_runs.together(
-        data,
+    other, elsewhere, gone = do(
         (tmp_path / "new", {"init_from": str(model)}),
         (started, OTHER_SIZES, {"init_from": str(tmp_path / "nowhere")}, longer),
         (started, OTHER_SIZES, {"init_from": str(root / "model")}, longer),

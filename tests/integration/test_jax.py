@@ -67,12 +67,28 @@ ADDED = {
 }
 # What two_stage adds to electra is not in its losses.
 CASES = {name: {"name": name} for name in OBJECTIVES if name != "two_stage"} | {"additions": ADDED}
+SPANS = ["token", "word", "ngram"]
 
 
-@pytest.mark.parametrize("fields", CASES.values(), ids=CASES)
-def test_loss_and_gradients_agree(run_jax, tmp_path, fields):
+@pytest.fixture(scope="module")
+def compared(run_jax, tmp_path_factory):
+    """A function of a case's name: (what TensorFlow makes of it, what JAX does, by name)."""
+    folder = tmp_path_factory.mktemp("jax")
+    ours = {f"loss-{name}": _loss_and_gradients(folder, name) for name in CASES}
+    ours |= {f"masks-{span}": _masks(folder, span) for span in SPANS}
+    printed = run_jax("tests/integration/jax_cases.py", folder)
+
+    def of(name):
+        path = folder / "theirs" / f"{name}.npz"
+        assert path.exists(), printed
+        return ours.get(name), dict(np.load(path))
+
+    return of
+
+
+def _loss_and_gradients(folder, name):
     config = Config()
-    config.objective = dataclasses.replace(config.objective, **fields)
+    config.objective = dataclasses.replace(config.objective, **CASES[name])
     config.model.vocab_size, config.model.num_layers, config.train.batch_size = 500, 2, 6
     config.model.hidden_size, config.model.num_heads, config.model.embedding_size = 64, 2, 32
     objective = build_objective(config, synthetic.vocabulary(config))
@@ -81,30 +97,22 @@ def test_loss_and_gradients_agree(run_jax, tmp_path, fields):
     batch["input_mask"] = tf.sequence_mask([32, 30, 9, 32, 17, 5], 32, tf.int32)
     batch = objective.prepare(batch, draws)
     recorded, weights = RecordedNoise(draws), objective.loss_weights(batch)
-    variables = [variable.value for variable in model.trainable_variables]
+    variables = {variable.path: variable.value for variable in model.trainable_variables}
     with tf.GradientTape() as tape:
         sums, _ = objective.loss_sums(model, batch, recorded, None)
         loss = tf.add_n([objective.terms[term] * sums[term] / weights[term] for term in sums])
     gradients = tape.gradient(loss, variables)
-    np.savez(
-        tmp_path / "in.npz",
-        config=config.to_json(),
-        **{f"weight/{variable.path}": variable.numpy() for variable in model.trainable_variables},
-        **{f"batch/{key}": value for key, value in batch.items()},
-        **recorded.noise,
+    _write(
+        folder / f"loss-{name}.npz",
+        config,
+        batch,
+        recorded,
+        {f"weight/{path}": value.numpy() for path, value in variables.items()},
     )
-
-    run_jax("tests/integration/jax_gradients.py", tmp_path / "in.npz", tmp_path / "out.npz")
-    theirs = np.load(tmp_path / "out.npz")
-    assert float(loss) == pytest.approx(float(theirs["loss"]), rel=1e-5)
-    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-        np.testing.assert_allclose(
-            tf.convert_to_tensor(gradient), theirs[variable.path], atol=2e-5, err_msg=variable.path
-        )
+    return {"loss": loss, **gradients}
 
 
-@pytest.mark.parametrize("span", ["token", "word", "ngram"])
-def test_masks_agree(run_jax, tmp_path, span):
+def _masks(folder, span):
     config = Config()
     config.objective.span, config.objective.random_token_fraction = span, 0.1
     config.model.vocab_size, config.train.batch_size = 500, 60
@@ -113,21 +121,36 @@ def test_masks_agree(run_jax, tmp_path, span):
     batch["input_mask"] = tf.sequence_mask(tf.range(60) % 51, 50, tf.int32)
     recorded = RecordedNoise(Draws(0, 0, 60))
     prepared = objective.prepare(batch, recorded)
-    np.savez(
-        tmp_path / "in.npz",
-        config=config.to_json(),
-        **{f"batch/{key}": value for key, value in batch.items()},
-        **recorded.noise,
-    )
-    run_jax("tests/integration/jax_masks.py", tmp_path / "in.npz", tmp_path / "out.npz")
-    theirs = np.load(tmp_path / "out.npz")
-    assert set(theirs) == set(prepared)
-    for name, value in prepared.items():
+    _write(folder / f"masks-{span}.npz", config, batch, recorded, {})
+    return prepared
+
+
+def _write(path, config, batch, recorded, weights):
+    named = {f"batch/{key}": value for key, value in batch.items()}
+    np.savez(path, config=config.to_json(), **named, **recorded.noise, **weights)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradients_agree(compared, name):
+    ours, theirs = compared(f"loss-{name}")
+    assert ours.keys() == theirs.keys()
+    assert float(ours.pop("loss")) == pytest.approx(float(theirs["loss"]), rel=1e-5)
+    for path, gradient in ours.items():
+        np.testing.assert_allclose(
+            tf.convert_to_tensor(gradient), theirs[path], atol=2e-5, err_msg=path
+        )
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_masks_agree(compared, span):
+    ours, theirs = compared(f"masks-{span}")
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
         np.testing.assert_array_equal(theirs[name], value, err_msg=name)
 
 
-def test_the_gradient_of_a_frequent_token_is_summed_in_float32(run_jax):
-    assert float(run_jax("tests/unit/frequent_token.py")) < 1e-5
+def test_the_gradient_of_a_frequent_token_is_summed_in_float32(compared):
+    assert compared("frequent-token")[1]["largest_error"] < 1e-5
 
 
 def test_benchmark_runs_without_tensorflow(run_jax, tmp_path):

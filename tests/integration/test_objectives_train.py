@@ -51,31 +51,24 @@ SHORT_RUNS = {
 }
 
 
+@pytest.fixture(scope="module")
+def worker(data):
+    with tiny_runs.Worker(data) as worker:
+        yield worker
+
+
 @pytest.fixture(scope="module", params=CASES)
-def runs(request, data, tmp_path_factory):
+def runs(request, worker, tmp_path_factory):
     """A long run, the same killed and continued, and short ones; with the errors of all."""
     root = tmp_path_factory.mktemp(request.param)
     fields = CASES[request.param]
-    done = tiny_runs.together(
-        data,
-        (root / "whole", fields, LONG),
-        *((root / name, fields, SHORT, changes) for name, changes in SHORT_RUNS.items()),
-    )
-    killed = fields, LONG, {"train.eval_steps": 0}
-    _killed(data, root / "killed", *killed)
-    done += tiny_runs.together(data, (root / "killed", *killed))
+    done = worker(*((root / name, fields, SHORT, changes) for name, changes in SHORT_RUNS.items()))
+    killed = root / "killed", fields, LONG, {"train.eval_steps": 0}
+    worker.kill_in(killed, lambda: tiny_runs.last_step(killed[0]) >= 2 * FEW)
+    assert tiny_runs.last_step(killed[0]) < STEPS
+    done += worker(killed, (root / "whole", fields, LONG))
     _forget_devices(root / "whole")
     return root, [each["error"] for each in done]
-
-
-def _killed(data, workdir, *changes):
-    """A run like those of `tiny_runs.together`, killed somewhere after its second checkpoint."""
-    devices = {"runtime.strategy": "one_device", "runtime.num_virtual_devices": 2}
-    with tiny_runs.start(tiny_runs.command(data, workdir, devices, *changes)) as process:
-        tiny_runs.wait_for(lambda: tiny_runs.last_step(workdir) >= 2 * FEW, process)
-        process.kill()
-        process.communicate()
-    assert tiny_runs.last_step(workdir) < STEPS
 
 
 def _forget_devices(workdir):

@@ -1,7 +1,7 @@
 """The quickstart as a command, with a few steps on a small text: from nothing, stopped, again."""
 
+import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from electra_tf.config import Config
+from electra_tf.errors import UserError
 from electra_tf.runs import quickstart
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
@@ -18,9 +19,12 @@ pytestmark = pytest.mark.slow
 NUM_STEPS = 30
 
 
+SETTINGS = {"num_steps": NUM_STEPS, "eval_steps": 15, "log_steps": 5, "checkpoint_steps": 5}
+
+
 @pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """The command line, on sentences of a small grammar; the workdir is its last word's value."""
+def folder(tmp_path_factory):
+    """Holds text.txt, sentences of a small grammar; the workdir is `run` in it."""
     folder = tmp_path_factory.mktemp("quickstart")
     random, lines = np.random.default_rng(0), []
     words = {
@@ -33,33 +37,37 @@ def command(tmp_path_factory):
             lines.append(" ".join(random.choice(choices) for choices in words.values()) + ".")
         lines.append("")
     (folder / "text.txt").write_text("\n".join(lines), encoding="utf-8")
-    return [
-        sys.executable,
-        "-m",
-        "electra_tf",
-        "quickstart",
+    return folder
+
+
+@pytest.fixture
+def again(folder, capsys):
+    """Does in this process what the command does; gives what it has printed."""
+
+    def again(inputs=folder / "text.txt", **settings) -> str:
+        config = Config.from_file("configs/quickstart.py")
+        config.train = dataclasses.replace(config.train, **SETTINGS | settings)
+        quickstart.run(config, str(folder / "run"), str(inputs))
+        return capsys.readouterr().out
+
+    return again
+
+
+def test_quickstart_stops_continues_and_reuses(folder, again):
+    workdir = folder / "run"
+    command = [
+        *(sys.executable, "-m", "electra_tf", "quickstart"),
         f"--input={folder / 'text.txt'}",
-        f"--config.train.num_steps={NUM_STEPS}",
-        "--config.train.eval_steps=15",
-        "--config.train.log_steps=5",
-        "--config.train.checkpoint_steps=5",
-        f"--workdir={folder / 'run'}",
+        *(f"--config.train.{name}={value}" for name, value in SETTINGS.items()),
+        f"--workdir={workdir}",
     ]
-
-
-def _workdir(command):
-    return command[-1].partition("=")[2]
-
-
-def test_quickstart_stops_continues_and_reuses(command):
-    workdir = _workdir(command)
     # Stopped politely while it trains: it says so, and has saved.
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    metrics = os.path.join(workdir, "metrics.jsonl")
+    metrics = workdir / "metrics.jsonl"
     deadline = time.monotonic() + TIME_LIMIT
-    while not (os.path.exists(metrics) and os.path.getsize(metrics)):
+    while not (metrics.exists() and metrics.stat().st_size):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
@@ -81,9 +89,8 @@ def test_quickstart_stops_continues_and_reuses(command):
         "data/shards/dataset.json",
         "serving/1/saved_model.pb",
     ):
-        assert os.path.getsize(os.path.join(workdir, name))
-    with open(os.path.join(workdir, "eval.json"), encoding="utf-8") as file:
-        metrics = json.load(file)
+        assert (workdir / name).stat().st_size
+    metrics = json.loads((workdir / "eval.json").read_text(encoding="utf-8"))
     assert metrics["step"] == NUM_STEPS
     assert {
         "masked_lm_accuracy",
@@ -96,23 +103,18 @@ def test_quickstart_stops_continues_and_reuses(command):
         assert text in done.stdout
 
     # The third has nothing to do but show.
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already there") == 6
-    assert "Nothing to train" in again.stderr
-    assert "suspicion" in again.stdout
+    trained = (workdir / "metrics.jsonl").read_bytes()
+    printed = again()
+    assert printed.count("already there") == 6
+    assert (workdir / "metrics.jsonl").read_bytes() == trained
+    assert "suspicion" in printed
 
     # More steps: what was made of fewer is made again; another corpus is another workdir.
-    longer = [*command[:-1], f"--config.train.num_steps={NUM_STEPS + 1}", command[-1]]
-    more = subprocess.run(longer, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
-    assert more.returncode == 0, more.stderr
-    assert more.stdout.count("already there") == 3
-    with open(os.path.join(workdir, "serving", "1", "model_card.json"), encoding="utf-8") as file:
-        assert json.load(file)["step"] == NUM_STEPS + 1
-    other = [*command, "--input=docs:installed"]
-    refused = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
-    assert refused.returncode == 1
-    assert "A quickstart must keep its corpus" in refused.stderr
+    assert again(num_steps=NUM_STEPS + 1).count("already there") == 3
+    card = (workdir / "serving" / "1" / "model_card.json").read_text(encoding="utf-8")
+    assert json.loads(card)["step"] == NUM_STEPS + 1
+    with pytest.raises(UserError, match="A quickstart must keep its corpus"):
+        again(inputs="docs:installed")
 
 
 @pytest.mark.parametrize("name", ["mlm", "electric", "replace_mlm"])

@@ -22,29 +22,28 @@ def finished(data, tmp_path_factory):
     `owing` was stopped in its last evaluation: the next start makes up for it.
     """
     root = tmp_path_factory.mktemp("replicas")
-    first = tiny_runs.together(
-        data,
-        (root / "one", EVALUATED),
-        (root / "two", EVALUATED, TWO),
-        (root / "accumulated", EVALUATED, ACCUMULATED),
-    )
-    for name in ("to_two", "to_accumulated"):
-        tiny_runs.rewind(root / "one", root / name, 10)
-    shutil.copytree(root / "one", root / "owing")
-    lines = [
-        line
-        for line in tiny_runs.metrics(root / "one")
-        if (line["step"], line["split"]) != (20, "eval")
-    ]
-    (root / "owing" / "metrics.jsonl").write_text(
-        "".join(json.dumps(line) + "\n" for line in lines)
-    )
-    second = tiny_runs.together(
-        data,
-        (root / "to_two", EVALUATED, TWO),
-        (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED),
-        (root / "owing", EVALUATED, TWO),
-    )
+    with tiny_runs.Worker(data) as do:
+        first = do(
+            (root / "one", EVALUATED),
+            (root / "two", EVALUATED, TWO),
+            (root / "accumulated", EVALUATED, ACCUMULATED),
+        )
+        for name in ("to_two", "to_accumulated"):
+            tiny_runs.rewind(root / "one", root / name, 10)
+        shutil.copytree(root / "one", root / "owing")
+        lines = [
+            line
+            for line in tiny_runs.metrics(root / "one")
+            if (line["step"], line["split"]) != (20, "eval")
+        ]
+        (root / "owing" / "metrics.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines)
+        )
+        second = do(
+            (root / "to_two", EVALUATED, TWO),
+            (root / "to_accumulated", EVALUATED, TWO, ACCUMULATED),
+            (root / "owing", EVALUATED, TWO),
+        )
     names = ("one", "two", "accumulated", "to_two", "to_accumulated", "owing")
     return root, dict(zip(names, first + second, strict=True))
 

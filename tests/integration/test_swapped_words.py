@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from electra_tf.saved import model_directory
 from tests.integration.random_models import random_electra
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
-NUMBER = 30
+PROGRAM, NUMBER = "docs/examples/swapped_words.py", 12
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +30,31 @@ def text(tmp_path_factory, wikipedia_lines) -> str:
     return str(path)
 
 
-def make(model, text, output, seed=1):
-    command = [sys.executable, "docs/examples/swapped_words.py", f"--model={model}"]
-    command += [f"--text={text}", f"--corpus={text}", f"--output_dir={output}"]
-    command += [f"--number={NUMBER}", f"--seed={seed}"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run(command, check=True, cwd=ROOT, timeout=TIME_LIMIT, env=environment)
+def arguments(model, text, output, seed=1) -> list[str]:
+    return [
+        *(PROGRAM, f"--model={model}", f"--text={text}", f"--corpus={text}"),
+        *(f"--output_dir={output}", f"--number={NUMBER}", f"--seed={seed}"),
+    ]
+
+
+def written(output) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in output.iterdir()}
 
 
-def test_one_word_of_each_sentence_is_swapped(model, text, tmp_path):
-    files = make(model, text, tmp_path / "one")
-    assert files == make(model, text, tmp_path / "again")
-    assert files != make(model, text, tmp_path / "other", seed=2)
+def make(monkeypatch, *settings) -> dict[str, str]:
+    """Runs the program in this process."""
+    monkeypatch.setattr(sys, "argv", arguments(*settings))
+    runpy.run_path(str(ROOT / PROGRAM), run_name="__main__")
+    return written(settings[2])
+
+
+def test_one_word_of_each_sentence_is_swapped(model, text, tmp_path, monkeypatch):
+    command = [sys.executable, *arguments(model, text, tmp_path / "one")]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(command, check=True, cwd=ROOT, timeout=TIME_LIMIT, env=environment)
+    files = written(tmp_path / "one")
+    assert files == make(monkeypatch, model, text, tmp_path / "again")
+    assert files != make(monkeypatch, model, text, tmp_path / "other", 2)
     kinds = [[json.loads(line) for line in files[kind].splitlines()] for kind in sorted(files)]
     source = pathlib.Path(text).read_text(encoding="utf-8")
     places = set()

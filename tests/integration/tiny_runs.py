@@ -1,17 +1,20 @@
 """Tiny data sets, and runs as child processes: the real command, or several in one process.
 
-As a program it does the runs of a JSON list, `[[workdir, {field: value}], ...]`, and prints what
-became of each: starting TensorFlow takes longer than training these models.
+As a program it reads JSON lists of runs, `[[workdir, {field: value}], ...]`, a line each, does them
+and prints what became of each: starting TensorFlow takes longer than training these models.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import zlib
 
@@ -129,7 +132,7 @@ def finish(process: subprocess.Popen, code: int = 0) -> Result:
 
 
 @contextlib.contextmanager
-def start(arguments: list[str], **environment):
+def start(arguments: list[str], stdin=None, stderr=subprocess.PIPE, **environment):
     """A running command, killed at the end of the block if it still lives."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     inherited = {
@@ -141,8 +144,9 @@ def start(arguments: list[str], **environment):
         arguments,
         cwd=ROOT,
         text=True,
+        stdin=stdin,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env={**inherited, "PYTHONPATH": path, **environment},
     )
     try:
@@ -162,35 +166,87 @@ def wait_for(condition, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def together(data: str, *runs: tuple, exact_noise: bool = False) -> list[dict]:
-    """Does several runs, (workdir, {field: value}, ...), one after the other in one process.
+class Worker:
+    """A child process that does runs, one after the other, started where there is none.
 
-    All have two virtual devices; those that ask for no strategy use the first.
+    All runs have two virtual devices; those that ask for no strategy use the first. To be closed,
+    as by `with`.
 
     Args:
         data: of all of them.
-        *runs: what to do.
         exact_noise: draws from a generator of integers, the same compiled or not; TensorFlow's
             makes other numbers of the same random bits when it is compiled.
-
-    Returns:
-        For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
-        line of training metrics has counted, without a discriminator the masked ones.
     """
-    fields = {
-        "data.dir": data,
-        **TINY,
-        "runtime.strategy": "one_device",
-        "runtime.num_virtual_devices": 2,
-    }
-    merged = []
-    for workdir, *changes in runs:
-        own = dict(fields)
-        for change in changes:
-            own |= change
-        merged.append([str(workdir), own])
-    result = run([sys.executable, __file__, json.dumps(merged), *["exact"] * exact_noise])
-    return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def __init__(self, data: str, exact_noise: bool = False):
+        self._fields = {
+            "data.dir": data,
+            **TINY,
+            "runtime.strategy": "one_device",
+            "runtime.num_virtual_devices": 2,
+        }
+        self._command = [sys.executable, __file__, *["exact"] * exact_noise]
+        self._stack, self._process = contextlib.ExitStack(), None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with self._stack:
+            if self._process and not any(error):
+                self._process.communicate(timeout=TIME_LIMIT)
+                assert self._process.returncode == 0, self._stderr()
+                assert "AutoGraph could not transform" not in self._stderr()
+
+    def __call__(self, *runs: tuple) -> list[dict]:
+        """Does runs, (workdir, {field: value}, ...).
+
+        Returns:
+            For each: `error`, `traces` of the step, and the `tokens` that each evaluation and each
+            line of training metrics has counted, without a discriminator the masked ones.
+        """
+        process = self._begin(runs)
+        end = threading.Timer(TIME_LIMIT, process.kill)
+        end.start()
+        lines = [process.stdout.readline() for _ in runs]
+        end.cancel()
+        if not all(lines):
+            self._process = None  # it has ended
+            raise AssertionError(self._stderr())
+        return [json.loads(line) for line in lines]
+
+    def kill_in(self, run: tuple, condition) -> None:
+        """Begins a run and kills the process as soon as `condition()` is true."""
+        process = self._begin([run])
+        wait_for(condition, process)
+        process.kill()
+        process.communicate()
+        self._process = None
+
+    def _begin(self, runs):
+        if self._process is None:
+            self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (the stack closes it)
+            self._stack.enter_context(self._said)
+            started = start(self._command, stdin=subprocess.PIPE, stderr=self._said)
+            self._process = self._stack.enter_context(started)
+        merged = []
+        for workdir, *changes in runs:
+            own = dict(self._fields)
+            for change in changes:
+                own |= change
+            merged.append([str(workdir), own])
+        print(json.dumps(merged), file=self._process.stdin, flush=True)
+        return self._process
+
+    def _stderr(self):
+        self._said.seek(0)
+        return self._said.read()
+
+
+def together(data: str, *runs: tuple, exact_noise: bool = False) -> list[dict]:
+    """Does runs in a `Worker` of their own; see there."""
+    with Worker(data, exact_noise) as worker:
+        return worker(*runs)
 
 
 def metrics(workdir, split: str | None = None) -> list[dict]:
@@ -251,7 +307,7 @@ def rewind(workdir, to, step: int, **planted) -> None:
         checkpoint.write(path)
 
 
-def _run_all(runs):
+def _run_all(lists):
     from configs import electra_small
     from electra_tf.runs import pretraining
     from electra_tf.tasks.pretraining import PretrainingTask
@@ -274,7 +330,7 @@ def _run_all(runs):
             self.objective.loss_sums, self.objective.metrics = counted, noted
 
     pretraining.PretrainingTask = Watched
-    for workdir, fields in runs:
+    for workdir, fields in itertools.chain.from_iterable(map(json.loads, lists)):
         seen = {"traces": 0, "tokens": [], "error": None}
         config = electra_small.get_config()
         for name, value in fields.items():
@@ -285,6 +341,13 @@ def _run_all(runs):
         except (FloatingPointError, ValueError) as error:
             seen["error"] = str(error)
         print(json.dumps(seen), flush=True)
+
+
+def leave() -> None:
+    """Ends a child process at once: to take traced models apart would need seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _exact_uniform(self, name, rows, shape):
@@ -299,8 +362,9 @@ def _exact_uniform(self, name, rows, shape):
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] == ["exact"]:
+    if sys.argv[1:] == ["exact"]:
         from electra_tf.models.randomness import Draws
 
         Draws.uniform = _exact_uniform
-    _run_all(json.loads(sys.argv[1]))
+    _run_all(sys.stdin)
+    leave()

@@ -277,3 +277,4 @@ def _run_all(runs):
 
 if __name__ == "__main__":
     _run_all(json.loads(sys.argv[1]))
+    tiny_runs.leave()

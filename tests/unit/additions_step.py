@@ -5,10 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from electra_tf.models.randomness import Draws
-from electra_tf.objectives import masking
 from electra_tf.objectives.additions import selection
-from tests.unit.test_objectives import objective_of, ragged_batch, tiny_config
+from tests.unit import objective_step
+from tests.unit.test_objectives import tiny_config
 
 ROWS, LENGTH, SIZE = 12, 40, 4
 ON = {
@@ -21,52 +20,25 @@ ON = {
 NAMES = ["contrastive", "corrective", "selection"]
 
 
-class Step:
-    """One step of ELECTRA with all terms, with the text that its discriminator reads."""
+class Step(objective_step.Step):
+    """One step of ELECTRA with all terms."""
 
     def __init__(self, monkeypatch, sharing="none", **objective):
         config = tiny_config(**ON, **objective)
-        config.model.sharing, config.model.initializer_range = sharing, 0.3
-        self.objective = objective_of(config)
-        self.model, draws = self.objective.new_model(1), Draws(0, 0, ROWS)
-        self.batch = self.objective.prepare(ragged_batch(ROWS, LENGTH), draws)
-        written, replace = [], masking.replace_masked
-
-        def keep_first(batch, ids):
-            """As a generator that guesses the first masked token of each row."""
-            first = tf.range(ids.shape[1]) == 0
-            written.append(replace(batch, tf.where(first, batch["masked_ids"], ids)))
-            return written[-1]
-
+        config.model.sharing = sharing
         candidates, draw = [], selection.Selection._candidates
 
         def noted(*args):
             candidates.append(draw(*args))
             return candidates[-1]
 
-        with monkeypatch.context() as patch, tf.GradientTape(persistent=True) as self.tape:
-            patch.setattr(masking, "replace_masked", keep_first)
+        with monkeypatch.context() as patch:
             patch.setattr(selection.Selection, "_candidates", noted)
-            self.sums, counts = self.objective.loss_sums(self.model, self.batch, draws, None)
-        self.weights = self.objective.loss_weights(self.batch)
-        self.metrics = self.objective.metrics({name: each.numpy() for name, each in counts.items()})
-        self.replaced, self.candidates = written[-1].numpy(), candidates[-1].numpy()
+            super().__init__(config, monkeypatch, ROWS, LENGTH)
+        self.candidates = candidates[-1].numpy()
         self.ids, self.used = (
             self.batch[name].numpy() for name in ("masked_ids", "masked_weights")
         )
-        self.hidden = self.states({**self.batch, "input_ids": self.replaced})
-
-    def states(self, batch):
-        return np.asarray(self.model.discriminator(batch), np.float64)
-
-    def weight(self, path):
-        [found] = [each for each in self.model.trainable_variables if each.path == path]
-        return np.asarray(found, np.float64)
-
-    def gradients(self, term):
-        """By path; None where nothing flows."""
-        variables = {each.path: each.value for each in self.model.trainable_variables}
-        return self.tape.gradient(self.sums[term], variables)
 
     def at_masked(self, array):
         return np.stack([row[at] for row, at in zip(array, self.batch["masked_positions"])])

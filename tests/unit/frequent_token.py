@@ -1,7 +1,4 @@
-"""The gradient of a token that stands everywhere, in two precisions; runs on every backend.
-
-Usage: frequent_token.py: prints by how much mixed_bfloat16 is off, as a share.
-"""
+"""The gradient of a token that stands everywhere, in two precisions; runs on every backend."""
 
 import keras
 import numpy as np
@@ -16,7 +13,7 @@ ROWS, LENGTH, TOKEN = 64, 64, 3  # 4096 times
 
 
 def largest_error() -> float:
-    """Largest difference between both gradients, as a share of the largest value, of any table."""
+    """By how much mixed_bfloat16 is off, as a share of the largest value, in the worst table."""
     expected, gradients = (_gradients(dtype) for dtype in ("float32", "mixed_bfloat16"))
     return max(
         float(np.abs(gradients[path] - value).max() / np.abs(value).max())
@@ -67,7 +64,3 @@ def _differentiate(loss, variables):
         total = loss()
     gradients = tape.gradient(total, [variable.value for variable in variables])
     return [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-
-if __name__ == "__main__":
-    print(largest_error())

@@ -5,56 +5,28 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from electra_tf.models.randomness import Draws
-from electra_tf.objectives import build_objective, losses, masking
+from electra_tf.objectives import build_objective, losses
 from electra_tf.speed.memory import MemoryModel
-from tests.unit.test_objectives import VOCAB, objective_of, ragged_batch, tiny_config
+from tests.unit import objective_step
+from tests.unit.test_objectives import VOCAB, objective_of, tiny_config
 
 VARIANTS = ["electra_15", "replace_mlm", "all_tokens_mlm"]
 MAIN = {"electra_15": "disc", "replace_mlm": "main_lm", "all_tokens_mlm": "main_lm"}
 ROWS, LENGTH = 6, 40
 
 
-class Step:
-    """One step of a freshly initialised variant, with the text that its main network reads."""
+class Step(objective_step.Step):
+    """One step of a variant."""
 
     def __init__(self, name, monkeypatch, sharing="embeddings"):
         config = tiny_config(name=name)
-        config.model.sharing, config.model.initializer_range = sharing, 0.3
-        self.objective = objective_of(config)
-        self.model, draws = self.objective.new_model(1), Draws(0, 0, ROWS)
-        self.batch = self.objective.prepare(ragged_batch(ROWS, LENGTH), draws)
-        written, replace = [], masking.replace_masked
-
-        def keep_first(batch, ids):
-            """As a generator that guesses the first masked token of each row."""
-            first = tf.range(ids.shape[1]) == 0
-            written.append(replace(batch, tf.where(first, batch["masked_ids"], ids)))
-            return written[-1]
-
-        monkeypatch.setattr(masking, "replace_masked", keep_first)
-        with tf.GradientTape(persistent=True) as self.tape:
-            self.sums, self.counts = self.objective.loss_sums(self.model, self.batch, draws, None)
-        self.replaced = written[-1].numpy()
-        self.weights = self.objective.loss_weights(self.batch)
+        config.model.sharing = sharing
+        super().__init__(config, monkeypatch, ROWS, LENGTH)
         self.ids, self.mask = (self.batch[key].numpy() for key in ("input_ids", "input_mask"))
         self.masked = np.zeros(self.ids.shape, bool)
         for row in range(ROWS):
             used = self.batch["masked_weights"][row].numpy() > 0
             self.masked[row, self.batch["masked_positions"][row].numpy()[used]] = True
-
-    def hidden(self):
-        encoder = getattr(self.model, self.objective.encoder)
-        return np.asarray(encoder({**self.batch, "input_ids": self.replaced}), np.float64)
-
-    def weight(self, path):
-        [found] = [each for each in self.model.trainable_variables if each.path == path]
-        return np.asarray(found, np.float64)
-
-    def gradients(self, term):
-        """By path; None where nothing flows."""
-        variables = {each.path: each.value for each in self.model.trainable_variables}
-        return self.tape.gradient(self.sums[term], variables)
 
 
 @pytest.fixture(params=VARIANTS)
@@ -89,13 +61,13 @@ def test_the_main_network_reads_samples_where_tokens_were_masked(step):
 
 def test_electra_15_is_cross_entropy_at_masked_positions(monkeypatch):
     step = Step("electra_15", monkeypatch)
-    logits = np.asarray(step.model.discriminator_head(step.hidden()), np.float64)
+    logits = np.asarray(step.model.discriminator_head(step.hidden), np.float64)
     replaced = step.replaced != step.ids
     expected = -np.log(special.expit(np.where(replaced, logits, -logits)))
     assert 0 < replaced.sum() <= step.masked.sum() - ROWS
     assert float(step.weights["disc"]) == step.masked.sum()
     np.testing.assert_allclose(step.sums["disc"], expected[step.masked].sum(), rtol=1e-5)
-    metrics = step.objective.metrics({name: value.numpy() for name, value in step.counts.items()})
+    metrics = step.metrics
     assert metrics["disc_masked_loss"] == pytest.approx(expected[step.masked].mean(), rel=1e-5)
     assert metrics["disc_loss"] == pytest.approx(expected[step.mask > 0].mean(), rel=1e-5)
     assert metrics["loss"] == pytest.approx(
@@ -105,13 +77,13 @@ def test_electra_15_is_cross_entropy_at_masked_positions(monkeypatch):
 
 def test_replace_mlm_is_cross_entropy_at_masked_positions(monkeypatch):
     step = Step("replace_mlm", monkeypatch)
-    of_all = token_losses(step, step.weight("head/output_bias"), step.hidden())
+    of_all = token_losses(step, step.weight("head/output_bias"), step.hidden)
     expected = np.take_along_axis(of_all, step.ids[..., None], -1)[..., 0][step.masked]
     assert float(step.weights["main_lm"]) == step.masked.sum()
     np.testing.assert_allclose(step.sums["main_lm"], expected.sum(), rtol=1e-5)
     right = (of_all.argmin(-1) == step.ids)[step.masked]
     assert float(step.counts["main_lm/correct"]) == right.sum()
-    metrics = step.objective.metrics({name: value.numpy() for name, value in step.counts.items()})
+    metrics = step.metrics
     assert metrics["main_lm_loss"] == pytest.approx(expected.mean(), rel=1e-5)
     assert metrics["loss"] == pytest.approx(metrics["masked_lm_loss"] + metrics["main_lm_loss"])
 
@@ -123,7 +95,7 @@ def copy_logits(step, hidden):
 
 def test_all_tokens_mlm_is_the_mixtures_likelihood(monkeypatch):
     step = Step("all_tokens_mlm", monkeypatch)
-    hidden = step.hidden()
+    hidden = step.hidden
     of_all, logits = (
         token_losses(step, step.weight("head/output_bias"), hidden),
         copy_logits(step, hidden),
@@ -132,7 +104,7 @@ def test_all_tokens_mlm_is_the_mixtures_likelihood(monkeypatch):
     assert float(step.weights["main_lm"]) == real.sum()
     np.testing.assert_allclose(step.sums["main_lm"], expected[real].sum(), rtol=1e-5)
     right = np.where(logits > 0, step.replaced, of_all.argmin(-1)) == step.ids
-    metrics = step.objective.metrics({name: value.numpy() for name, value in step.counts.items()})
+    metrics = step.metrics
     for prefix, places in (("all_tokens", real), ("main_lm", step.masked)):
         assert metrics[f"{prefix}_loss"] == pytest.approx(expected[places].mean(), rel=1e-5)
         assert metrics[f"{prefix}_accuracy"] == pytest.approx(right[places].mean())
@@ -143,7 +115,7 @@ def test_all_tokens_mlm_is_the_mixtures_likelihood(monkeypatch):
 def test_gradients_of_the_heads_are_differences(monkeypatch, name):
     """Of the softmax's bias and of the copy logit's: the heads alone are in double precision."""
     step = Step(name, monkeypatch)
-    hidden, gradients = step.hidden(), step.gradients("main_lm")
+    hidden, gradients = step.hidden, step.gradients("main_lm")
     bias = step.weight("head/output_bias")
 
     def loss(by_token, by_copy):
@@ -229,10 +201,7 @@ def test_predicting_every_token_takes_more_memory():
 
 def test_the_discriminators_metrics_are_electras(monkeypatch):
     """Whatever it is trained on."""
-    step, electra = Step("electra_15", monkeypatch), objective_of(tiny_config())
-    _, counts = electra.loss_sums(step.model, step.batch, Draws(0, 0, ROWS), None)
-    own = step.objective.metrics({name: value.numpy() for name, value in step.counts.items()})
-    others = electra.metrics({name: value.numpy() for name, value in counts.items()})
+    own, others = (Step(name, monkeypatch).metrics for name in ("electra_15", "electra"))
     assert {name: value for name, value in own.items() if name in others and name != "loss"} == {
         name: value for name, value in others.items() if name != "loss"
     }
