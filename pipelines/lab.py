@@ -1,11 +1,11 @@
-"""Runs a study: many pre-trainings of equal compute, and what each of them has learnt.
+"""Runs a study: many pre-trainings of equal compute, and what each of them learns.
 
     electra_tf lab --study=configs/studies/table5.py:tiny --corpus='corpus/*.txt' \\
         --tasks_dir=tasks --root=runs/table5
 
 ROOT/table.md, results.png and results.svg show means, standard deviations and every seed;
-results.json holds the numbers. The same command goes on after an interruption and repeats what has
-failed. --print_commands prints what is still to be done as lines for a shell, for a cluster's
+results.json holds the numbers. The same command continues after an interruption and repeats what has
+failed. --print_commands prints what is left to do as lines for a shell, for a cluster's
 scheduler; docs/laboratory.md has examples.
 """
 

@@ -66,7 +66,10 @@ ADDED = {
     "selection_weight": 1.0,
 }
 # What two_stage adds to electra is not in its losses.
-CASES = {name: {"name": name} for name in OBJECTIVES if name != "two_stage"} | {"additions": ADDED}
+CASES = {name: {"name": name} for name in OBJECTIVES if name != "two_stage"} | {
+    "additions": ADDED,
+    "gdes": {},  # how embeddings are shared
+}
 SPANS = ["token", "word", "ngram"]
 
 
@@ -91,6 +94,8 @@ def _loss_and_gradients(folder, name):
     config.objective = dataclasses.replace(config.objective, **CASES[name])
     config.model.vocab_size, config.model.num_layers, config.train.batch_size = 500, 2, 6
     config.model.hidden_size, config.model.num_heads, config.model.embedding_size = 64, 2, 32
+    if name == "gdes":
+        config.model.sharing = name
     objective = build_objective(config, synthetic.vocabulary(config))
     model, draws = objective.new_model(1), Draws(0, 0, 6)
     batch = {key: tf.constant(value) for key, value in synthetic.batch(config, 32).items()}
