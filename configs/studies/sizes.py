@@ -1,10 +1,11 @@
 """What the studies share at each size: configs/studies/sizes.py:tiny, :paper.
 
-tiny:      configs/electra_mini.py, 3e13 FLOPs a row (objectives/flops.py) and three seeds; probes
-           that tell such networks apart. Hours on 2 CPU cores.
+tiny:      configs/electra_tiny.py:16, 3e13 FLOPs a row (objectives/flops.py), three seeds; probes
+           that tell such networks apart. Hours on 2 CPU cores. Length 16, as longer examples leave
+           such networks at token frequencies at this compute (docs/experiments.md).
 paper:     configs/electra_base.py, 6.4e19 FLOPs a row as the paper counts; GLUE by Table 7. For
            many GPUs or a TPU, and days.
-Data:      --corpus=TEXT, or --data_dir=SHARDS of length 128 (paper: 512). --tasks_dir=DIR has
+Data:      --corpus=TEXT, or --data_dir=SHARDS of length 16 (paper: 512). --tasks_dir=DIR has
            glue/CoLA, glue/MRPC, glue/RTE, glue/STS-B and conll/conll2000 (paper: all of GLUE).
 """
 
@@ -47,20 +48,24 @@ def get_config(size: str = "tiny") -> Study:
         {"chunks, F1": "median.eval_test.f1"},
         config="configs/tagging.py:chunk",
         data={"config.data.dir": "conll/conll2000"},
+        flags={"config.task.max_seq_length": 16},  # sentences in pieces, at positions it knows
     )
     frozen = Probe(
         "frozen",
         "linear_probe",
         {"frozen chunks, F1": "chunks.f1", "frozen STS-B": "similarity.spearman"},
         data={"chunks": "conll/conll2000", "similarity": "glue/STS-B"},
+        flags={"max_seq_length": 16},
     )
     pairs = Probe("pairs", "minimal_pairs", {"minimal pairs": "accuracy"})
     return Study(
-        config="configs/electra_mini.py",
-        shares={"config.optimizer.warmup_steps": 0.1, "config.train.checkpoint_steps": 0.25},
+        config="configs/electra_tiny.py:16",
+        flags={"config.train.eval_steps": 0},
+        shares={"config.optimizer.warmup_steps": 0.05, "config.train.checkpoint_steps": 0.25},
         compute=3e13,
+        seq_length=16,
         vocab_size=8_192,
-        data_flags={"eval_fraction": 0.02},
+        data_flags={"eval_fraction": 0.02, "packing": "documents"},
         probes=[
             chunks,
             *glue(TINY_TASKS, {"config.train.num_epochs": 3.0}),

@@ -19,6 +19,9 @@ _CHUNKS = command.define_path(
     "chunks", None, "Directory of tagged words, as for --config=configs/tagging.py:chunk."
 )
 _SIMILARITY = command.define_path("similarity", None, "Directory of STS-B, as GLUE has it.")
+_MAX_SEQ_LENGTH = flags.DEFINE_integer(
+    "max_seq_length", 128, "Tokens of a row of --chunks; longer sentences are cut.", lower_bound=3
+)
 _OUTPUT = command.define_path("output", None, "JSON file to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace output if it exists.")
 
@@ -30,20 +33,24 @@ def main(argv):
     from electra_tf.probes import linear
     from electra_tf.runs import loaded
 
+    tags = {"max_seq_length": _MAX_SEQ_LENGTH.value}
     asked = {
-        name: (probe, flag.value)
-        for name, probe, flag in (
-            ("chunks", linear.tags, _CHUNKS),
-            ("similarity", linear.similarity, _SIMILARITY),
+        name: (probe, flag.value, settings)
+        for name, probe, flag, settings in (
+            ("chunks", linear.tags, _CHUNKS, tags),
+            ("similarity", linear.similarity, _SIMILARITY, {}),
         )
         if flag.value
     }
     if not asked:
         raise UserError("--chunks or --similarity must be given. Received: neither")
-    inputs = [_MODEL.value, *(directory for _, directory in asked.values())]
+    inputs = [_MODEL.value, *(directory for _, directory, _ in asked.values())]
     output = files.output(_OUTPUT.value, inputs=inputs, overwrite=_OVERWRITE.value)
     model = loaded.load_pretrained(_MODEL.value)
-    results = {name: probe(model, directory) for name, (probe, directory) in asked.items()}
+    results = {
+        name: probe(model, directory, **settings)
+        for name, (probe, directory, settings) in asked.items()
+    }
     files.write_text(output, json.dumps(results, indent=2) + "\n")
     for name, metrics in results.items():
         print(name, *(f"{metric} {value:.4g}" for metric, value in metrics.items()))

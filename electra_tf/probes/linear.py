@@ -27,7 +27,7 @@ _BATCH_SIZE, _WIDTHS = 64, 32  # rows of a batch, and what its length is a multi
 _VALIDATION = 10  # every 10th row of the training file chooses the penalty
 
 
-def tags(model: "LoadedPretrained", data_dir: str) -> dict[str, float]:
+def tags(model: "LoadedPretrained", data_dir: str, max_seq_length: int = 128) -> dict[str, float]:
     """Predicts tags of words by ridge regression on frozen states.
 
     The penalty is the one that is best on a tenth of the training file, after which all of it is
@@ -37,6 +37,7 @@ def tags(model: "LoadedPretrained", data_dir: str) -> dict[str, float]:
         model: with a vocabulary.
         data_dir: files as `electra_tf finetune --config=configs/tagging.py:chunk` takes them, of
             which the dev file is scored, or where there is none the test file.
+        max_seq_length: tokens of a row; longer sentences are cut between words.
 
     Returns:
         `f1`, `precision`, `recall` of spans unless the tags make up none, `accuracy` of words, and
@@ -46,7 +47,7 @@ def tags(model: "LoadedPretrained", data_dir: str) -> dict[str, float]:
         UserError: the model or the files lack something.
     """
     tokenizer = _tokenizer(model)
-    length = min(128, model.config.model.max_positions)
+    length = min(max_seq_length, model.config.model.max_positions)
     task = TaggingTask("tags", data_dir, max_seq_length=length)
     scored = next((split for split in ("dev", "eval_test") if split in task.splits), None)
     if scored is None:

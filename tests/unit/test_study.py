@@ -26,8 +26,9 @@ def study(**changes) -> Study:
         "title": "toy",
         "rows": [Row("electra"), Row("mlm", MLM)],
         "seeds": (0, 1),
-        "config": "configs/electra_mini.py",
+        "config": "configs/electra_tiny.py:16",
         "compute": 3e12,
+        "seq_length": 16,
         "vocab_size": 8192,
         "corpus": ["corpus.txt"],
         "probes": [EVALUATE],
@@ -84,7 +85,7 @@ def test_an_unknown_size_is_refused():
 
 def test_another_kind_of_config_is_refused():
     with pytest.raises(UserError, match="must be a Study here, .* returns a Config"):
-        Study.from_file("configs/electra_mini.py")
+        Study.from_file("configs/electra_tiny.py:16")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_what_a_study_must_be(changes, message):
         (Row("a", {"config.train.num_step": 1}), "did you mean config.train.num_steps?"),
         (Row("a", {"config.objective.name": "gan"}), "config.objective.name must be one of"),
         (Row("a", {"config.model.num_heads": 3}), "config.model.num_heads must divide"),
-        (Row("a", {"config.model.max_positions": 64}), "'a', 64. Received: 128"),
+        (Row("a", {"config.model.max_positions": 8}), "'a', 8. Received: 16"),
         (Row("a", {"config.objective.name": "two_stage"}), "config.model.sharing must be none"),
         (Row("a", shares={"config.trian.seed": 0.5}), "Received: config.trian.seed, unknown"),
     ],
@@ -135,7 +136,7 @@ def test_what_a_row_must_be(row, message):
 
 
 def test_equal_tokens_are_equal_steps():
-    of = study(equal="tokens", compute=16 * 128 * 50.4)  # batch 16, length 128
+    of = study(equal="tokens", compute=128 * 16 * 50.4)  # batch 128, length 16
     plans = plans_of(of)
     assert {each.steps for each in plans.values()} == {50}
     assert {each.tokens for each in plans.values()} == {16 * 128 * 50.0}
@@ -146,7 +147,7 @@ def test_equal_operations_follow_from_the_objective():
     of = study()
     plans = plans_of(of)
     for name, row in plans.items():
-        per_token = build_objective(row.config).training_flops_per_token(128)
+        per_token = build_objective(row.config).training_flops_per_token(16)
         assert row.steps == round(3e12 / (per_token * 16 * 128)), name
     assert plans["mlm"].steps > plans["electra"].steps
     double = plan(of, Row("twice", compute=2.0))
@@ -197,11 +198,11 @@ def test_commands():
     ]
     assert lines["shards"] == [
         "electra_tf build_dataset --input=corpus.txt --vocab=out/data/vocab.txt "
-        "--output_dir=out/data/shards --seq_length=128 --eval_fraction=0.1"
+        "--output_dir=out/data/shards --seq_length=16 --eval_fraction=0.1"
     ]
     run = "out/runs/electra/seed_7/pretrain"
     assert lines["pretrain"][0] == (
-        "electra_tf pretrain --config=configs/electra_mini.py --config.train.num_steps=10 "
+        "electra_tf pretrain --config=configs/electra_tiny.py:16 --config.train.num_steps=10 "
         f"--config.data.dir=out/data/shards --config.train.seed=7 --workdir={run}"
     )
     assert lines["probes"][:3] == [
