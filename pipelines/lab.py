@@ -4,8 +4,8 @@
         --tasks_dir=tasks --root=runs/table5
 
 ROOT/table.md, results.png and results.svg show means, standard deviations and every seed;
-results.json holds the numbers. The same command continues after an interruption and repeats what has
-failed. --print_commands prints what is left to do as lines for a shell, for a cluster's
+results.json holds the numbers. The same command continues after an interruption and repeats what
+has failed. --print_commands prints what is left to do as lines for a shell or for a cluster's
 scheduler; docs/laboratory.md has examples.
 """
 
