@@ -9,8 +9,7 @@ Duration:  4.6 M tokens of pre-training: 7 minutes (all stages 9.5) on a machine
 Expected:  held out: masked_lm_accuracy 0.278 (copying what stays visible and always guessing the
            most frequent token: 0.195), masked_lm_loss 4.81, disc_auc 0.748 (knowing only that
            [CLS] and [SEP] are never replaced: 0.577), random corpus tokens 0.800, uniform 0.850.
-           They vary with the installed packages, the corpus: with other sets of packages accuracy
-           is 0.281 and disc_auc 0.676, 0.704, 0.780.
+           They vary with the corpus, the installed packages: docs/pretraining.md.
 
 The paper's objective: weights 1 and 50, 15 % masked, a smaller generator. What was tried:
 docs/experiments.md.

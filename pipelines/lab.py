@@ -20,7 +20,7 @@ from electra_tf import command
 _STUDY = command.define_path(
     "study", None, "A Python file with get_config(), such as configs/studies/table5.py:tiny."
 )
-_ROOT = command.define_path("root", None, "Directory of all that the study makes.")
+_ROOT = command.define_path("root", None, "Directory for everything that the study writes.")
 _CORPUS = flags.DEFINE_multi_string(
     "corpus", None, "Text to pre-train on, as electra_tf build_dataset takes it with --input."
 )
@@ -37,7 +37,7 @@ _STAGE = flags.DEFINE_enum(
     "Do only this stage; results: collect what is there. Default: all of them.",
 )
 _PRINT = flags.DEFINE_bool(
-    "print_commands", False, "Print what is still to be done, and do nothing of it."
+    "print_commands", False, "Print the remaining commands without running them."
 )
 
 

@@ -2,9 +2,10 @@
 
 Command:   electra_tf lab --study=configs/studies/compute.py:tiny --corpus=TEXT \
                --tasks_dir=TASKS --root=runs/compute
-Rows:      1, 4 and 16 times the compute; of :paper 1/16, 1/4 and 1, whose lines are in Figure 2.
-Duration:  tiny: 42 times 3e13 FLOPs for each seed, most of a day on 2 CPU cores.
-Expected:  the paper: ELECTRA above BERT at every compute, and most at the least.
+Rows:      1, 4 and 16 times the compute; :paper: 1/16, 1/4 and 1 (compare Figure 2).
+Duration:  tiny: 42 times 3e13 FLOPs per seed, by the speed of electra_tiny.py about 7 hours of
+           one core, besides the probes.
+Expected:  the paper: ELECTRA is ahead at every budget, most at the smallest.
 """
 
 import os

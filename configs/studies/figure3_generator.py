@@ -2,8 +2,8 @@
 
 Command:   electra_tf lab --study=configs/studies/figure3_generator.py:tiny --corpus=TEXT \
                --tasks_dir=TASKS --root=runs/figure3_generator
-Rows:      the generator's widths as shares of the discriminator's; tokens by their frequency, and
-           any token, in its place.
+Rows:      the generator's widths as shares of the discriminator's; and, instead of a generator,
+           tokens drawn by frequency or uniformly.
 Compute:   tiny: equal operations. paper: 500,000 steps each, as there.
 Expected:  the paper: best from 1/4 to 1/2. SIZE is tiny or paper.
 """

@@ -3,7 +3,7 @@
 Command:   electra_tf lab --study=configs/studies/figure3_training.py:tiny --corpus=TEXT \
                --tasks_dir=TASKS --root=runs/figure3_training
 Rows:      jointly; jointly with a generator of the discriminator's size, which two stages need;
-           the generator first, half of the steps; adversarially (appendix F).
+           the generator first, half of the steps; adversarially (appendix F); BERT's masked LM.
 Expected:  the paper: joint training is best, two stages and adversarial training are above BERT.
            :tiny or :paper.
 """
@@ -27,5 +27,6 @@ def get_config(size: str = "tiny") -> Study:
             {"config.objective.generator_steps": 0.5},
         ),
         Row("adversarial", {"config.objective.name": "adversarial"}),
+        Row("mlm", {"config.objective.name": "mlm"}),
     ]
     return study

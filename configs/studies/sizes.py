@@ -57,7 +57,6 @@ def get_config(size: str = "tiny") -> Study:
         data={"chunks": "conll/conll2000", "similarity": "glue/STS-B"},
         flags={"max_seq_length": 16},
     )
-    pairs = Probe("pairs", "minimal_pairs", {"minimal pairs": "accuracy"})
     return Study(
         config="configs/electra_tiny.py:16",
         flags={"config.train.eval_steps": 0},
@@ -70,7 +69,6 @@ def get_config(size: str = "tiny") -> Study:
             chunks,
             *glue(TINY_TASKS, {"config.train.num_epochs": 3.0}),
             frozen,
-            pairs,
             held_out,
         ],
         averages={"mean of GLUE's four": TINY_TASKS},

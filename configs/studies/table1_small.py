@@ -4,7 +4,7 @@ Command:   electra_tf lab --study=configs/studies/table1_small.py:paper --corpus
                --tasks_dir=TASKS --root=runs/table1_small
 Rows:      configs/electra_small.py for 1M steps and 1/2, 1/4, 1/8, 1/16 of them; BERT-Small.
 Hardware:  paper: 4 days on one V100 for the longest row, each seed. tiny: 16 to 1 times 3e13 FLOPs
-           on 2 CPU cores, 47 of these for each seed: about a day.
+           on 2 CPU cores, 47 of these per seed: 7 to 8 hours of one core.
 Expected:  the paper: GLUE dev 79.9, 79.0, 77.7, 76.0, 74.1; BERT-Small 75.1.
 """
 

@@ -4,7 +4,7 @@ Command:   electra_tf lab --study=configs/studies/table5.py:tiny --corpus=TEXT -
                --root=runs/table5
 Rows:      detection at all tokens; prediction of all tokens; prediction of the replaced ones;
            detection at 15 % of the tokens; BERT's masked language model, and with 30 % masked.
-Expected:  the paper: GLUE dev 85.0, 84.3, 82.4, 82.4, 82.2. Not run by us at its size.
+Expected:  the paper: GLUE dev 85.0, 84.3, 82.4, 82.4, 82.2. Not run by us at either size.
 """
 
 import os

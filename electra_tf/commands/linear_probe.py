@@ -1,4 +1,4 @@
-"""Asks frozen hidden states: `electra_tf linear_probe --model=RUN --output=FILE`.
+"""Probes a model's frozen hidden states: `electra_tf linear_probe --model=RUN --output=FILE`.
 
   electra_tf linear_probe --model=runs/mine --chunks=conll2000 --similarity=glue/STS-B \\
       --output=frozen.json

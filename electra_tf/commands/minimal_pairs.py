@@ -1,8 +1,8 @@
-"""Asks for the better of two sentences: `electra_tf minimal_pairs --model=RUN --output=FILE`.
+"""Tests which sentence a model prefers: `electra_tf minimal_pairs --model=RUN --output=FILE`.
 
 The right sentences are those of the held-out part of the run's data, the wrong ones differ from
-them by a rule: another number of the verb, another order of two words, the wrong auxiliary of a
-negation. Chance is 0.5. The model must be able to score, see `electra_tf predict --help`.
+them by a rule: the verb in the wrong number, two words swapped, the wrong auxiliary of a negation.
+Chance is 0.5. The model must be able to score, see `electra_tf predict --help`.
 """
 
 import json
@@ -16,7 +16,7 @@ _DATA_DIR = command.define_path(
     "data_dir", None, "Shards whose held-out part is taken; default: those of the run."
 )
 _NUM_PAIRS = flags.DEFINE_integer("num_pairs", 200, "Pairs of each rule at most.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the choice of pairs.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed for choosing pairs.", lower_bound=0)
 _OUTPUT = command.define_path("output", None, "JSON file to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace output if it exists.")
 
@@ -32,7 +32,7 @@ def main(argv):
     model = loaded.load_pretrained(_MODEL.value)
     data_dir = _DATA_DIR.value or model.config.data.dir
     if not data_dir:
-        raise UserError("--data_dir must be given for a model that is no run. Received: nothing")
+        raise UserError("--data_dir must be given for a model that is not a run. Received: nothing")
     results = minimal_pairs.probe(model, data_dir, _NUM_PAIRS.value, _SEED.value)
     files.write_text(output, json.dumps(results, indent=2) + "\n")
     for name, part in {**results["rules"], "all pairs": results}.items():
