@@ -112,7 +112,9 @@ def test_bfloat16_computes_about_the_same(runs):
         {line["step"]: line["loss"] for line in tiny_runs.metrics(runs[0] / name, "train")}
         for name in ("whole", "bfloat16")
     )
-    assert rounded[FEW] != whole[FEW] and rounded[FEW] == pytest.approx(whole[FEW], rel=0.05)
+    first = FEW // 2  # soon after it, rounding changes a sampled token and the losses diverge
+    assert rounded[first] != whole[first]
+    assert rounded[first] == pytest.approx(whole[first], rel=0.05)
 
 
 def test_the_evaluation_is_that_of_the_loop(runs):
