@@ -69,7 +69,6 @@ def measured(config, length):
         (4, 512, {}),
         (64, 128, {"micro_batches": 4}),
         (32, 128, {"objective": "mlm"}),
-        (32, 128, {"objective": "electric"}),
         (16, 128, {"vocab_size": 30522, "hidden_size": 256, "num_heads": 4, "num_layers": 4}),
         (32, 128, {"precision": "mixed_bfloat16", "num_layers": 4}),
         (32, 128, {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
@@ -82,11 +81,17 @@ def test_the_memory_of_a_step_is_as_planned(batch_size, length, other):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "added", [("corrective",), ("selection",), ("contrastive", "corrective", "selection")]
+    "other",
+    [
+        {"objective": "electric"},
+        {"added": ("corrective",)},
+        {"added": ("selection",)},
+        {"added": ("contrastive", "corrective", "selection")},
+    ],
 )
-def test_the_memory_of_added_terms_is_about_as_planned(added):
-    """Which operations overlap differs from start to start: 139 to 176 MB of one step were seen."""
-    config = config_of(32, added=added)
+def test_the_memory_of_many_passes_is_about_as_planned(other):
+    """Which operations overlap differs with the load: 139 to 176 MB of one step were seen."""
+    config = config_of(32, **other)
     assert planned(config, 128).total == pytest.approx(measured(config, 128), rel=0.3)
 
 
