@@ -148,8 +148,7 @@ def _labels(content: dict, directory: str) -> list[str]:
                 f"{directory}/config.json"
             )
         return [f"LABEL_{label}" for label in range(number)]
-    wanted = {str(label) for label in range(len(names))} if isinstance(names, dict) else None
-    if not names or wanted != set(names):
+    if not (isinstance(names, dict) and names and set(names) == set(map(str, range(len(names))))):
         raise UserError(
             "id2label must be an object with the names of the classes by their numbers, from 0. "
             f"Received: {json.dumps(names):.80} in {directory}/config.json"

@@ -162,7 +162,7 @@ def _open(path):
         import safetensors
     try:
         return safetensors.safe_open(path, framework="np")
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, safetensors.SafetensorError) as error:  # ValueError: no file name
         raise UserError(_unreadable(path, error)) from None
 
 

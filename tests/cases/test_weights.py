@@ -184,6 +184,7 @@ def test_labels_of_a_classifier(write, fields, labels):
         ({"id2label": {"1": "x", "2": "y", "3": "z"}}, "id2label must be an object.*from 0"),
         ({"id2label": ["x", "y", "z"]}, r"id2label must be an object.*\[.x., "),
         ({"id2label": {}}, "id2label must be an object"),
+        ({"id2label": -1}, "id2label must be an object.*Received: -1"),
         ({"num_labels": "3"}, "num_labels must be the number of the classes. Received: '3'"),
         ({"num_labels": 0}, "num_labels must be the number of the classes"),
         ({}, r"classifier.out_proj.weight \[3, 32\] instead of \[2, 32\]"),
@@ -240,6 +241,17 @@ def test_tensors_of_another_type(write):
     tensors[TABLE] = tensors[TABLE].astype(np.int64)
     with pytest.raises(UserError, match=f"one of the types.*{TABLE} of type I64"):
         converted(write(tensors))
+
+
+@pytest.mark.parametrize("name", ["\ud83d", "a\x00b", "none.safetensors"])
+def test_an_index_of_files_that_cannot_be(write, name):
+    tensors = network(**DETECTOR)
+    directory = write(tensors)
+    os.remove(os.path.join(directory, "model.safetensors"))
+    with open(os.path.join(directory, "model.safetensors.index.json"), "w") as file:
+        json.dump({"weight_map": dict.fromkeys(tensors, name)}, file)
+    with pytest.raises(UserError, match="The file must be complete and readable"):
+        converted(directory)
 
 
 def started_from(directory):
