@@ -52,7 +52,7 @@ def test_the_command(tmp_path, tiny_vocab_file):
     command = [sys.executable, "-m", "electra_tf", "minimal_pairs", f"--model={model}"]
     command.append(f"--output={output}")
     result = tiny_runs.run(command, code=1)
-    assert result.stderr.startswith("error: --data_dir must be given for a model that is no run.")
+    assert result.stderr.startswith("error: --data_dir must be given for a model that is not a run")
     command.append(f"--data_dir={write_shards(tmp_path / 'shards', tiny_vocab_file)}")
     result = tiny_runs.run([*command, "--num_pairs=3"])
     found = json.loads(output.read_text())
