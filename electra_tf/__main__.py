@@ -21,9 +21,9 @@ COMMANDS = {
         "commands.predict",
         "predictions of a fine-tuned model for a file; a pre-trained one ranks texts",
     ),
-    "linear_probe": ("commands.linear_probe", "what a model's frozen hidden states tell"),
+    "linear_probe": ("commands.linear_probe", "probes a model's frozen hidden states"),
     "minimal_pairs": ("commands.minimal_pairs", "whether a model prefers right sentences"),
-    "lab": ("pipelines.lab", "a study: pre-trainings of equal compute, side by side"),
+    "lab": ("pipelines.lab", "runs a study: pre-trainings of equal compute, compared"),
     "convert": ("commands.convert", "models to and from Google's and Hugging Face's files"),
     "export": (
         "export.saved_model",
