@@ -4,7 +4,7 @@
 how alike two sentences are, by the cosine of their mean states, without any training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from electra_tf import features, objectives
 from electra_tf.errors import UserError
-from electra_tf.models.encoder import Encoder
 from electra_tf.probes import ridge
 from electra_tf.serving.graph.inference import hidden_states
 from electra_tf.tasks.sentence import metrics
@@ -54,11 +53,11 @@ def tags(model: "LoadedPretrained", data_dir: str, max_seq_length: int = 128) ->
         raise UserError(f"There must be a dev or test file with tags. Received: {data_dir} without")
     examples = task.read(scored)
     train = task.encode(task.read("train"), tokenizer, training=True)
-    encoder = _encoder(model)
+    hidden = _hidden_function(model)
     size, classes = model.config.model.hidden_size, len(task.classes)
     rest, validation = (ridge.Moments(size, classes) for _ in range(2))
     kept = []
-    for rows, states in _states(encoder, train):
+    for rows, states in _states(hidden, train):
         labels = train.features[LABELS][rows]
         is_kept = (rows % _VALIDATION == 0)[:, None]
         starts = train.starts[rows]
@@ -76,7 +75,7 @@ def tags(model: "LoadedPretrained", data_dir: str, max_seq_length: int = 128) ->
     encoded = task.encode(examples, tokenizer, training=False)
     assert isinstance(encoded, WordRows)
     best = np.zeros(encoded.starts.shape, np.int32)
-    for rows, states in _states(encoder, encoded):
+    for rows, states in _states(hidden, encoded):
         starts = encoded.starts[rows][:, : states.shape[1]]
         found = np.zeros(starts.shape, np.int32)
         found[starts] = ridge.predict(weights, states[starts])
@@ -123,18 +122,19 @@ def _tokenizer(model: "LoadedPretrained"):
     return model.tokenizer
 
 
-def _encoder(model: "LoadedPretrained") -> Encoder:
-    """The network that is fine-tuned."""
-    return getattr(model.network, objectives.objective_class(model.config).encoder)
+def _hidden_function(model: "LoadedPretrained") -> Callable[[dict], tf.Tensor]:
+    """Maps a batch to hidden states float32 [B, L, H] of the network that is fine-tuned."""
+    encoder = getattr(model.network, objectives.objective_class(model.config).encoder)
 
-
-def _states(encoder: Encoder, encoded: WordRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(numbers of some rows [B], their hidden states float32 [B, L, H]), of all rows once."""
-
-    @tf.function
+    @tf.function(autograph=False)
     def hidden(batch):
         return tf.cast(hidden_states(encoder, batch), tf.float32)
 
+    return hidden
+
+
+def _states(hidden: Callable, encoded: WordRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(numbers of some rows [B], their hidden states float32 [B, L, H]), of all rows once."""
     lengths = encoded.features[features.INPUT_MASK].sum(axis=1)
     total, longest = encoded.starts.shape
     for first in range(0, total, _BATCH_SIZE):
@@ -144,7 +144,7 @@ def _states(encoder: Encoder, encoded: WordRows) -> Iterator[tuple[np.ndarray, n
             name: tf.constant(encoded.features[name][rows, :width])
             for name in features.data_features(packed=False)
         }
-        states = hidden.get_concrete_function(batch)(batch).numpy()
+        states = hidden(batch).numpy()
         number = min(_BATCH_SIZE, total - first)
         yield rows[:number], states[:number]
 
