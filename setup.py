@@ -58,11 +58,14 @@ setuptools.setup(
     # One top-level name in site-packages: these folders stand beside electra_tf in a checkout only.
     package_dir=INSIDE,
     packages=[
-        *setuptools.find_namespace_packages(include=["electra_tf", "electra_tf.*"]),
+        *setuptools.find_namespace_packages(
+            include=["electra_tf", "electra_tf.*"], exclude=["electra_tf.pretrained.*"]
+        ),
         *INSIDE,
     ],
     package_data={
         "electra_tf": ["**/*.txt", "serving/checking/*.c", "serving/client/playground_page/*"],
+        "electra_tf.pretrained": ["*/*", "*/checkpoints/*"],
         "electra_tf.commands.export": ["tf_serving/*"],
     },
     entry_points={"console_scripts": ["electra_tf = electra_tf.__main__:main"]},

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from electra_tf import locks
+from electra_tf import locks, pretrained
 from electra_tf.errors import UserError, room_for
 
 _LONGEST_NAME = 240  # bytes; file systems take 255, and the folder of unfinished work adds 14
@@ -54,8 +54,17 @@ class Kind:
 
 
 def expand(path: str | os.PathLike) -> str:
-    """A path as the user means it: `~` is the home directory; gs:// and the like stay."""
+    """A path as the user means it.
+
+    `~` is the home directory, `pretrained:NAME` a model that comes with the package; gs:// and the
+    like stay.
+
+    Raises:
+        UserError: the package has no such model.
+    """
     path = os.fspath(path)
+    if path.startswith(pretrained.PREFIX):
+        return pretrained.directory(path)
     return path if "://" in path else os.path.expanduser(path)
 
 
@@ -281,6 +290,11 @@ def _local(path: str | os.PathLike) -> str:
     path = expand(path)
     if not path or "\0" in path or "://" in path or path.startswith("~"):
         raise UserError(f"An output must be a path on this machine. Received: {path!r}")
+    if os.path.join(os.path.realpath(path), "").startswith(os.path.join(pretrained.FOLDER, "")):
+        raise UserError(
+            f"An output must not lie among the models of the package; copy the model first. "
+            f"Received: {path}"
+        )
     return path
 
 

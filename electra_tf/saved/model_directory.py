@@ -200,8 +200,17 @@ def read(directory: str) -> Pretrained:
     return Pretrained(config, weights, vocabulary, saved.step)
 
 
-def write(pretrained: Pretrained, directory: str, replaced: Kind | None = None) -> None:
-    """Writes a model directory, complete or not at all; see `new_directory`."""
+def write(
+    pretrained: Pretrained,
+    directory: str,
+    replaced: Kind | None = None,
+    dtype: str = "float32",
+) -> None:
+    """Writes a model directory, complete or not at all; see `new_directory`.
+
+    Args:
+        dtype: of the weights in the file; float16 halves it.
+    """
     config = pretrained.config
     config.data.tokenizer_fingerprint = (
         ""
@@ -212,7 +221,8 @@ def write(pretrained: Pretrained, directory: str, replaced: Kind | None = None) 
         write_text(os.path.join(folder, "config.json"), pretrained.config.to_json())
         if pretrained.vocabulary is not None:
             pretrained.vocabulary.save(folder)
-        write_weights(pretrained.weights, pretrained.step, os.path.join(folder, "checkpoints"))
+        weights = {path: value.astype(dtype) for path, value in pretrained.weights.items()}
+        write_weights(weights, pretrained.step, os.path.join(folder, "checkpoints"))
 
 
 def write_weights(weights: dict[str, np.ndarray], step: int, directory: str) -> None:

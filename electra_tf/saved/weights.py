@@ -50,8 +50,8 @@ class SavedWeights:
         }
 
     def read(self, path: str) -> np.ndarray:
-        """One weight by its variable path."""
-        return self._read(f"weights/{path}")
+        """One weight by its variable path, float32 whatever the file has."""
+        return self._read(f"weights/{path}").astype(np.float32, copy=False)
 
     def assign(
         self, weights: dict[str, tf.Variable], instead: Mapping[str, np.ndarray] | None = None

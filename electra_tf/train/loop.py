@@ -149,9 +149,9 @@ class Trainer:
             counts.add(new_counts)
             if self._due(settings.log_steps):
                 seconds = clock.take()
-                metrics = self._log_metrics(
-                    "train", self._task.objective.metrics(counts.take()), tokens / seconds
-                )
+                metrics = self._task.objective.metrics(counts.take())
+                metrics["gradient_norm"] = float(report["gradient_norm"])  # of the last step
+                metrics = self._log_metrics("train", metrics, tokens / seconds)
                 self._progress.report(self._step, metrics, seconds, flops / seconds / peak)
             if self._due(settings.checkpoint_steps):
                 self._checkpoints.save()

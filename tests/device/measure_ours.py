@@ -150,13 +150,12 @@ def caller(program, call, data):
     index = generator.integers(
         0, size, (program.max_steps, program.config.train.batch_size), dtype=np.int32
     )
-    rates = np.full(program.max_steps, 1e-5, np.float32)
+    rates = np.full((program.max_steps, len(program.optimizers)), 1e-5, np.float32)
     holder = [program.fresh_state()]
 
     def steps(number):
-        holder[0], counts, _, norm = call(holder[0], data, index, rates, np.int32(number))
+        holder[0], counts, _, _ = call(holder[0], data, index, rates, np.int32(number))
         jax.block_until_ready((holder[0], counts))
-        return float(norm)
 
     return steps
 

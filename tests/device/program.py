@@ -24,6 +24,7 @@ class Program:
 
     Attributes:
         variables: the model's, in the order of `state["weights"]`.
+        optimizers: those of the networks, each once.
         micro_batches: into how many parts a batch is cut to save memory.
 
     Args:
@@ -41,34 +42,38 @@ class Program:
             )
         self.config, self.max_steps = config, max_steps
         self.objective = build_objective(config, vocabulary)
-        if self.objective.phases() != (Phase(),) or len(self.objective.optimizers()) > 1:
+        if self.objective.phases() != (Phase(),):
             raise ValueError(
-                "An objective must train all of its networks in one phase, by one optimizer, here. "
+                "An objective must train all of its networks in one phase here. "
                 f"Received: {config.objective.name} with "
                 f"config.objective.generator={config.objective.generator}"
             )
         self.model = self.objective.new_model(config.train.seed, config.runtime.precision)
         self.variables = self.model.trainable_variables
         self.paths = [variable.path for variable in self.variables]
-        self.optimizer = optimizers.build_optimizer(
-            config.optimizer, config.train.num_steps, self.objective.num_layers()
+        networks = optimizers.build_network_optimizers(
+            self.objective.optimizers(), config.train.num_steps, self.objective.num_layers()
         )
+        self._groups = {}
+        for place, path in enumerate(self.paths):
+            self._groups.setdefault(networks.of(path), []).append(place)
+        self.optimizers = list(self._groups)
+        scopes = [path.split("/")[0] for path in self.paths]
+        self._scopes = {
+            scope: [place for place, its in enumerate(scopes) if its == scope]
+            for scope in dict.fromkeys(scopes)
+        }
         self.micro_batches = config.train.accumulation_steps
 
     def fresh_state(self) -> dict:
         """Weights as the model has them, empty slots, step 0: new arrays, to be donated."""
         weights = [jnp.array(variable.value, copy=True) for variable in self.variables]
-        return {
-            "weights": weights,
-            "step": jnp.zeros((), "int32"),
-            "slots": [
-                {
-                    name: jnp.asarray(slot.new())
-                    for name, slot in self.optimizer.slots(path, weight.shape).items()
-                }
-                for path, weight in zip(self.paths, weights, strict=True)
-            ],
-        }
+        slots = [{} for _ in weights]
+        for optimizer, places in self._groups.items():
+            for place in places:
+                declared = optimizer.slots(self.paths[place], weights[place].shape)
+                slots[place] = {name: jnp.asarray(slot.new()) for name, slot in declared.items()}
+        return {"weights": weights, "step": jnp.zeros((), "int32"), "slots": slots}
 
     def train(self, state, data, index, rates, number):
         """`number` steps.
@@ -77,12 +82,12 @@ class Program:
             state: of `fresh_state`.
             data: arrays of a `packed.Split`.
             index: int32 [max_steps, B] rows of every step.
-            rates: float32 [max_steps] learning rates.
+            rates: float32 [max_steps, number of optimizers] learning rates.
             number: int32, at most max_steps.
 
         Returns:
             (state, counts summed over the steps, number of steps that were not finite and left
-            out, gradient norm of the last step).
+            out, gradient norms of the last step by name, "gradient_norm" that of all networks).
         """
         step = jax.jit(self.one_step)  # traced once, for its shapes and for the loop
 
@@ -96,13 +101,13 @@ class Program:
             }
             return state, total, skipped + 1 - ok.astype("int32"), norm
 
-        shapes = jax.eval_shape(
+        _, shapes, _, norms = jax.eval_shape(
             step, state, jax.eval_shape(lambda: packed.rows(data, index[0], jnp)), rates[0]
-        )[1]
-        total = {name: jnp.zeros(shape.shape, "float32") for name, shape in shapes.items()}
-        return jax.lax.fori_loop(
-            0, number, one, (state, total, jnp.zeros((), "int32"), jnp.zeros((), "float32"))
         )
+        total, norms = jax.tree.map(
+            lambda shape: jnp.zeros(shape.shape, "float32"), (shapes, norms)
+        )
+        return jax.lax.fori_loop(0, number, one, (state, total, jnp.zeros((), "int32"), norms))
 
     def evaluate(self, weights, data, number):
         """Counts over the first `number` rows: every row once, EVAL_ROWS at a time, no dropout."""
@@ -145,21 +150,29 @@ class Program:
         sums, counts, gradients = self._gradients(state["weights"], batch, total, step)
         factors = objective.factors(step)
         loss = sum(factors[term] * sums[term] / total[term] for term in sums)
-        norm = optimizers.global_norm(gradients)
-        ok = jnp.isfinite(norm) & jnp.isfinite(loss)
-        clipped = optimizers.clip_by_global_norm(gradients, config.optimizer.clip_norm, norm)
-        weights, slots = [], []
-        for path, weight, gradient, slot in zip(
-            self.paths, state["weights"], clipped, state["slots"], strict=True
-        ):
-            new, new_slots = self.optimizer.update(path, weight, gradient, slot, step, rate)
-            weights.append(jnp.where(ok, new, weight))
-            slots.append({name: jnp.where(ok, new_slots[name], slot[name]) for name in slot})
+        norms = {"gradient_norm": optimizers.global_norm(gradients)}
+        for scope, places in self._scopes.items():
+            own = [gradients[place] for place in places]
+            norms[f"gradient_norm/{scope}"] = optimizers.global_norm(own)
+        ok = jnp.isfinite(norms["gradient_norm"]) & jnp.isfinite(loss)
+        weights, slots = list(state["weights"]), list(state["slots"])
+        for number, (optimizer, places) in enumerate(self._groups.items()):
+            own = [gradients[place] for place in places]
+            clipped = optimizers.clip_by_global_norm(
+                own, optimizer.config.clip_norm, optimizers.global_norm(own)
+            )
+            for place, gradient in zip(places, clipped, strict=True):
+                weight, slot = weights[place], slots[place]
+                new, new_slots = optimizer.update(
+                    self.paths[place], weight, gradient, slot, step, rate[number]
+                )
+                weights[place] = jnp.where(ok, new, weight)
+                slots[place] = {name: jnp.where(ok, new_slots[name], slot[name]) for name in slot}
         return (
             {"weights": weights, "slots": slots, "step": step + ok.astype("int32")},
             counts,
             ok,
-            norm,
+            norms,
         )
 
     def _gradients(self, weights, batch, total, step):
@@ -208,7 +221,7 @@ def shapes_of(tree):
 def lower_train(program: Program, data):
     """The lowered `program.train`, which is given its state; call `.compile()`."""
     index = jax.ShapeDtypeStruct((program.max_steps, program.config.train.batch_size), "int32")
-    rates = jax.ShapeDtypeStruct((program.max_steps,), "float32")
+    rates = jax.ShapeDtypeStruct((program.max_steps, len(program.optimizers)), "float32")
     number = jax.ShapeDtypeStruct((), "int32")
     state = jax.eval_shape(program.fresh_state)
     return jax.jit(program.train, donate_argnums=0).lower(

@@ -141,17 +141,26 @@ def test_measured_trained_and_evaluated(run_kit, evaluated, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, losses",
+    "name, losses, flags",
     [
-        ("electra_15", ["masked_lm_loss", "disc_loss"]),
-        ("all_tokens_mlm", ["masked_lm_loss", "all_tokens_loss"]),
-        ("electric", ["cloze_loss", "disc_loss"]),
+        # Two optimizers, each with its own clipping.
+        (
+            "electra_15",
+            ["masked_lm_loss", "disc_loss"],
+            ["--config.generator_optimizer.clip_norm=0.5"],
+        ),
+        ("all_tokens_mlm", ["masked_lm_loss", "all_tokens_loss"], []),
+        ("electric", ["cloze_loss", "disc_loss"], []),
     ],
 )
-def test_other_objectives(run_kit, evaluated, tmp_path, name, losses):
-    run_kit(0, "--num_steps=20", f"--config.objective.name={name}")
+def test_other_objectives(run_kit, evaluated, tmp_path, name, losses, flags):
+    run_kit(0, "--num_steps=20", f"--config.objective.name={name}", *flags)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["complete"] and result["steps"] == 20 and result["skipped"] == 0
+    line = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
+    norms = [value for key, value in line.items() if key.startswith("gradient_norm/")]
+    assert len(norms) > 1
+    assert line["gradient_norm"] ** 2 == pytest.approx(sum(value**2 for value in norms), rel=1e-4)
     metrics = evaluated()
     for loss in losses:
         assert metrics[loss] == pytest.approx(result["eval"][loss], rel=0.05)

@@ -27,6 +27,7 @@ def main():
     parser.add_argument("--pieces", required=True, help="folder with weights-STEP-K-of-N.npz")
     parser.add_argument("--vocab", default=".gpu/vocab.txt")
     parser.add_argument("--output", required=True, help="a new directory")
+    parser.add_argument("--float16", action="store_true", help="half the size")
     args = parser.parse_args()
     weights, about = pieces.read(args.pieces)
     config = Config.from_json(json.dumps(about["config"]))
@@ -35,7 +36,7 @@ def main():
         config, weights, Vocabulary.from_file(args.vocab), about["step"]
     )
     model.check(args.pieces)
-    model_directory.write(model, args.output)
+    model_directory.write(model, args.output, dtype="float16" if args.float16 else "float32")
     again = model_directory.read(args.output)
     assert again.weights.keys() == weights.keys()
     print(

@@ -179,27 +179,27 @@ class Run:
 
     def _try_steps(self):
         """A few steps at rate 0, to learn the speed; the state then starts afresh."""
-        self._call(1, [0.0])  # the first call also loads the program
+        self._call(1, 0.0)  # the first call also loads the program
         begin = time.monotonic()
-        self._call(3, [0.0] * 3)
+        self._call(3, 0.0)
         self.step_seconds = (time.monotonic() - begin) / 3
         self.state, self.step = None, 0
         self.state = self.program.fresh_state()
         self.say(f"{self.step_seconds * 1e3:.1f} ms per step")
 
     def _call(self, number, rates):
-        """Steps on the device; returns (counts, skipped, gradient norm) on the host."""
+        """Steps on the device; returns (counts, skipped, gradient norms) on the host."""
         steps = self.program.max_steps
         index = np.zeros((steps, self.config.train.batch_size), np.int32)
         index[:number] = self.order.steps(self.step, self.step + number)
-        padded = np.zeros(steps, np.float32)
+        padded = np.zeros((steps, len(self.program.optimizers)), np.float32)
         padded[:number] = rates
-        self.state, counts, skipped, norm = self.call_train(
+        self.state, counts, skipped, norms = self.call_train(
             self.state, self.data, index, padded, np.int32(number)
         )
-        counts, skipped, norm = jax.device_get((counts, skipped, norm))
+        counts, skipped, norms = jax.device_get((counts, skipped, norms))
         self.step += number
-        return counts, int(skipped), float(norm)
+        return counts, int(skipped), {name: float(value) for name, value in norms.items()}
 
     def _evaluate(self):
         counts = jax.device_get(
@@ -230,7 +230,7 @@ class Run:
             rates = self._rates(
                 number, (now - begin) / budget, (now + number * self.step_seconds - begin) / budget
             )
-            counts, skipped, norm = self._call(number, rates)
+            counts, skipped, norms = self._call(number, rates)
             done = time.monotonic()
             self.step_seconds = 0.5 * self.step_seconds + 0.5 * (done - now) / number
             for name, value in counts.items():
@@ -246,10 +246,10 @@ class Run:
                     "seconds": done - begin,
                     "elapsed": kit.seconds_since_start(),
                     "share": (done - begin) / budget,
-                    "learning_rate": float(rates[-1]),
+                    "learning_rate": float(rates[-1, 0]),
                     "tokens_per_second": speed,
                     "mfu": speed * self.flops / self.peak,
-                    "gradient_norm": norm,
+                    **norms,
                     "skipped": skipped_all,
                     **self.program.metrics(sums),
                 }
@@ -287,14 +287,18 @@ class Run:
         }
 
     def _rates(self, number, first, end):
-        """Learning rates of the next steps; first and end: elapsed shares of the time."""
-        if self.settings.num_steps:
-            steps = np.arange(self.step + 1, self.step + number + 1)
-            return np.asarray(self.program.optimizer.learning_rate(steps))
-        optimizer = self.config.optimizer
-        share = np.clip(np.linspace(first, end, number + 1)[1:], 0.0, 1.0)
-        up = np.minimum(share / self.settings.warmup, 1.0) if self.settings.warmup else 1.0
-        return optimizer.learning_rate * up * (1.0 - share) ** optimizer.decay_power
+        """Rates [number, optimizers] of the next steps; first, end: elapsed shares of the time."""
+        rates = []
+        for optimizer in self.program.optimizers:
+            if self.settings.num_steps:
+                steps = np.arange(self.step + 1, self.step + number + 1)
+                rates.append(np.asarray(optimizer.learning_rate(steps)))
+                continue
+            settings = optimizer.config
+            share = np.clip(np.linspace(first, end, number + 1)[1:], 0.0, 1.0)
+            up = np.minimum(share / self.settings.warmup, 1.0) if self.settings.warmup else 1.0
+            rates.append(settings.learning_rate * up * (1.0 - share) ** settings.decay_power)
+        return np.stack(rates, axis=-1)
 
     def _finish(self):
         self._save("end")  # first what cannot be had again

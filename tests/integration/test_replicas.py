@@ -80,7 +80,8 @@ def test_equal_to_rounding(finished, name):
             if line[metric] is None:
                 assert other[metric] is None
             else:
-                assert other[metric] == pytest.approx(line[metric], rel=1e-5, abs=1e-6), metric
+                rel = 1e-4 if metric == "gradient_norm" else 1e-5
+                assert other[metric] == pytest.approx(line[metric], rel=rel, abs=1e-6), metric
 
 
 @pytest.mark.parametrize("name", ["one", "two", "accumulated"])
@@ -129,4 +130,6 @@ def test_metrics_have_the_names_of_the_evaluation(finished):
         "learning_rate",
         "tokens_per_second",
     }
-    assert all(line.keys() == names for line in tiny_runs.metrics(finished[0] / "one"))
+    for line in tiny_runs.metrics(finished[0] / "one"):
+        of_training = {"gradient_norm"} if line["split"] == "train" else set()
+        assert line.keys() == names | of_training
