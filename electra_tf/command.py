@@ -191,6 +191,7 @@ def _guarded(function, *arguments) -> int:
     except SystemExit:
         raise
     except BaseException as error:
+        interrupts.ended()
         signum = interrupts.received()
         if signum:
             print(interrupts.describe(signum), file=sys.stderr)

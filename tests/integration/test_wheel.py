@@ -161,6 +161,26 @@ def test_every_command_works_in_an_empty_folder(installed, tmp_path):
             playground.kill()
 
 
+def test_the_package_brings_a_model(installed, tmp_path):
+    code = (
+        "import electra_tf\n"
+        "model = electra_tf.load('pretrained:small-wiki-novels')\n"
+        "tokens = model.predict(['The king and the queen lived in a castle near the eat.'])[0]\n"
+        "print(max(tokens, key=lambda token: token['replaced_probability'])['token'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    printed = subprocess.run(
+        [installed / "bin" / "python", "-c", code],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=TIME_LIMIT,
+        cwd=tmp_path,
+        env=environment,
+    ).stdout
+    assert printed == "eat\n"
+
+
 def test_deployment_files_are_installed(installed):
     folder = next(installed.glob("lib/python*/site-packages/electra_tf/commands/export/tf_serving"))
     ours = {path.name: path.read_bytes() for path in (ROOT / "export" / "tf_serving").iterdir()}

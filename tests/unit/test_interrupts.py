@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -89,3 +91,19 @@ def test_errors_of_other_threads_are_told_until_then(capsys):
     assert "RuntimeError: of a thread" in told()
     _stopped_after(_work_of("electra_tf.data"), 10)
     assert told() == ""
+
+
+def test_a_command_that_has_ended_is_left_without_a_traceback():
+    code = """
+import os, signal, time
+from electra_tf import interrupts
+interrupts.raise_in_main()
+interrupts.ended()
+os.kill(os.getpid(), signal.SIGTERM)
+print("went on", flush=True)
+time.sleep(1.1)
+os.kill(os.getpid(), signal.SIGTERM)
+print("never")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (143, "went on\n", "")
