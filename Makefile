@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST = -rs $(if $(PYTEST_ARGS),,--numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-tfx quickstart test test-slow test-tfx format lint pins device-kit clean clean-runs
+.PHONY: help venv venv-tfx quickstart test test-slow test-tfx format lint docs pins device-kit clean clean-runs
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ lint: .venv/.stamp .venv-tfx/.stamp  ## ruff, types (basedpyright), spelling (co
 	@.venv/bin/ruff format --check --quiet . || { echo "Run make format." >&2; exit 1; }
 	@.venv/bin/basedpyright
 	@.venv/bin/codespell
+
+docs: .venv/.stamp  ## pages of the Python API from its docstrings, in build/docs
+	@.venv/bin/python .ci/api_pages.py build/docs
 
 pins: build/pins/bin/python  ## renew the requirements files from setup.py [CONSTRAINTS=file]
 	@echo "Resolving the requirements with pip (a few minutes) ..."

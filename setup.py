@@ -91,6 +91,7 @@ setuptools.setup(
             "basedpyright>=1.40,<2",
             "codespell>=2.4,<3",
             "hypothesis>=6.100,<7",
+            "pdoc>=16,<17",
             "playwright>=1.50,<2",
             "pytest>=9,<10",
             "pytest-xdist>=3.8,<4",

@@ -39,7 +39,7 @@ HEADER = """\
 """
 WHAT = {
     "requirements/runtime.txt": "The runtime of electra_tf: every package, with its version.",
-    "requirements/dev.txt": "The runtime, plus what tests and lint need.",
+    "requirements/dev.txt": "The runtime, plus what tests, lint and pages of the API need.",
     "requirements/jax.txt": "A second environment, without TensorFlow: the same models on Keras's "
     "JAX backend.",
     "requirements/interop.txt": "A third environment, without TensorFlow: Hugging Face's "

@@ -14,6 +14,7 @@ from electra_tf.config.pretraining import Config, load
 from electra_tf.config.sections import (
     DataConfig,
     GeneratorConfig,
+    GeneratorOptimizerConfig,
     ModelConfig,
     ObjectiveConfig,
     OptimizerConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "FinetuneDataConfig",
     "FinetuneTrainConfig",
     "GeneratorConfig",
+    "GeneratorOptimizerConfig",
     "JsonConfig",
     "ModelConfig",
     "ObjectiveConfig",

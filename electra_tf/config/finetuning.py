@@ -34,9 +34,9 @@ class TaskConfig(Fields):
     kind: str = "classification"  # of tasks/registry.py
     name: str = "task"  # of results; for glue which of its tasks, such as rte
     max_seq_length: int = number(128, 8, 1 << 20)
-    text_field: str = "text"
+    text_field: str = "text"  # the column or key of the text, in files of one's own
     pair_field: str = ""  # second text; empty: none
-    label_field: str = "label"
+    label_field: str = "label"  # and of the label, or of the number to predict
     id_field: str = ""  # empty: lines are counted
     labels: str = ""  # separated by commas, or a JSON list; empty: those of the training file
     low: float = number(0.0, -1e30, 1e30)  # regression: labels that the loss scales to 0 and 1;
@@ -73,8 +73,8 @@ class FinetuneDataConfig(TokenizerConfig):
 
     dir: str = ""  # directory of the files, or tfds:NAME
     train_file: str = ""  # empty: the name that the task's files usually have
-    eval_file: str = ""
-    test_file: str = ""
+    eval_file: str = ""  # the same; evaluated after training
+    test_file: str = ""  # the same; predicted, without labels
     max_train_examples: int = number(0, 0, 1 << 40)  # a seeded choice of so many; 0: all
 
 

@@ -29,8 +29,8 @@ class TokenizerConfig(Fields):
     """How text becomes tokens. With the vocabulary it goes into evaluation, export and all else."""
 
     tokenizer: str = "wordpiece"  # a name of text/tokenization.py
-    lower_case: bool = True
-    strip_accents: bool = True
+    lower_case: bool = True  # "The" becomes "the"
+    strip_accents: bool = True  # "é" becomes "e"
     tokenize_chinese_chars: bool = True  # each one is a word
     never_split: str = ""  # tokens found whole in a text as it is written, as a JSON list
     added_tokens: str = ""  # the same, in a text as it is folded

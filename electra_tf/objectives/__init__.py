@@ -19,6 +19,7 @@ from electra_tf.objectives.replace_mlm import ReplaceMLM
 from electra_tf.objectives.rtd import ReplacedTokenDetection
 from electra_tf.objectives.two_stage import TwoStage
 
+# Classes by the names of `config.objective.name`.
 OBJECTIVES: dict[str, type[Objective]] = {
     "electra": ReplacedTokenDetection,
     "mlm": MaskedLanguageModel,

@@ -1,10 +1,11 @@
 """A servable model on disk: `DIR/<version>/`, complete or not there at all.
 
-saved_model.pb, variables/                  the graph and its weights
-assets/vocab.txt                            the tokenizer's files, for clients that send ids; the
-                                            graph has its own
-assets.extra/tf_serving_warmup_requests     see `warmup`
-model_card.json                             see `model_card`
+| file                                      | what it is                                        |
+| ----------------------------------------- | ------------------------------------------------- |
+| `saved_model.pb`, `variables/`            | the graph and its weights                         |
+| `assets/vocab.txt`                        | the tokenizer's files, for whoever sends ids   |
+| `assets.extra/tf_serving_warmup_requests` | see `serving/warmup.py`                           |
+| `model_card.json`                         | see `serving/model_card.py`                       |
 """
 
 import json
@@ -30,6 +31,7 @@ _CONSTANTS = tf.compat.v1.saved_model.signature_constants
 # What TensorFlow Serving's RPCs of these names ask for; `tf.saved_model.save` says "predict".
 _METHODS = {"classify": _CONSTANTS.CLASSIFY_METHOD_NAME, "regress": _CONSTANTS.REGRESS_METHOD_NAME}
 
+# The files of a bundle, which `overwrite` may replace.
 BUNDLE = files.Kind(
     "a bundle",
     model_card.FILE,
@@ -54,7 +56,7 @@ def export_run(
     command: str | None = None,
     overwrite: bool = False,
 ) -> str:
-    """Writes a pre-trained or fine-tuned model as `output`/<version>/.
+    """Writes a pre-trained or fine-tuned model as `output/<version>/`.
 
     The bundle is written under a temporary name in `output`, which TensorFlow Serving ignores,
     and then renamed. A process that is killed leaves at most a `.<hexadecimal>.tmp`, which the next

@@ -16,6 +16,7 @@ from electra_tf.tasks.sentence.regression import RegressionTask
 from electra_tf.tasks.squad.task import QuestionAnsweringTask
 from electra_tf.tasks.tagging.task import TaggingTask
 
+# Classes by the names of `config.task.kind`.
 KINDS: dict[str, type[FinetuningTask]] = {
     "glue": GlueTask,
     "classification": ClassificationTask,

@@ -48,7 +48,9 @@ _KINDS = {
         {"tokenize_chinese_chars": True, "never_split": [], "added_tokens": []},
     ),
 }
+# What `config.data.tokenizer` may be.
 NAMES = tuple(_KINDS)
+# Names of the files of all tokenizers.
 ALL_FILES = tuple(sorted({name for kind in _KINDS.values() for name in kind.vocabulary.FILES}))
 
 

@@ -13,6 +13,7 @@ from electra_tf.errors import UserError
 from electra_tf.files import write_bytes
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+# The tokens that stand for no text, in the order of `Vocabulary.SPECIAL`.
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 
 

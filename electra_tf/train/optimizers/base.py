@@ -21,7 +21,13 @@ _UNDECAYED = ("gamma", "beta", "bias", "output_bias")
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """An accumulator of one variable, of any shape."""
+    """An accumulator of one variable, of any shape.
+
+    Attributes:
+        shape: often the variable's own.
+        initial: value of all its elements at the start.
+        dtype: Keras's name of its type.
+    """
 
     shape: tuple[int, ...]
     initial: float = 0.0
