@@ -7,7 +7,7 @@ from electra_tf.models.electra import ADDED_HEADS, OPTIONAL_PARTS, Electra, part
 from electra_tf.objectives import additions, generators, masking
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives.losses import binary_cross_entropy, log_original
-from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
+from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Replaced, Served
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase
 from electra_tf.objectives.with_generator import WithGenerator
@@ -136,6 +136,13 @@ class ReplacedTokenDetection(WithGenerator):
             sampled = ops.take_along_axis(other, place, axis=1)
         generated = generators.Replacements(sampled, 0.0, {})
         return self._judge(batch, detect(model, batch, generated, None), replacements)[1]
+
+    def replaced(self, model, batch, draws):
+        batch = self.prepare(batch, draws)
+        generated = self._generator.replacements(model, batch, self.special, draws, None)
+        detected = detect(model, batch, generated, None)
+        shown, places = batch[features.MASKED_INPUT_IDS], masking.masked_places(batch)
+        return Replaced(shown, detected.replaced, places, detected.logits)
 
     def metrics(self, counts):
         metrics = counting.generator_metrics(counts) | counting.detection_metrics(counts)
