@@ -8,6 +8,7 @@ from electra_tf.report.markup import Html, element
 from electra_tf.report.numbers import large, short
 
 _WIDTH, _HEIGHT = 400, 230  # of a chart with its axes, in units of the drawing
+_SQUARE_HEIGHT = 382  # of one whose axes have the same length
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 36
 _MOST_POINTS = 300  # of a line
 _COLOURS = 5
@@ -17,7 +18,7 @@ class Series(NamedTuple):
     """Points of one colour.
 
     Attributes:
-        name: in the key.
+        name: in the key, which a chart of several has.
         points: (x, y), in the order of x.
         dots: whether points are dots, not a line.
         notes: shown where the pointer rests on a dot; none for none.
@@ -45,7 +46,8 @@ def chart(
         title: above it.
         series: what is drawn; at least one point.
         x_title, y_title: of the axes.
-        unit: both axes go from 0 to 1; else from the least to the largest value.
+        unit: both axes go from 0 to 1 and have the same length; else each goes from the least to
+            the largest value.
         chance: a dashed line, such as the diagonal.
     """
     points = [point for each in series for point in each.points]
@@ -53,16 +55,17 @@ def chart(
         ranges = (0.0, 1.0), (0.0, 1.0)
     else:
         ranges = _range([x for x, _ in points]), _range([y for _, y in points], 0.05)
-    place = _Place(*ranges)
-    drawn = [*_axes(place, x_title)]
+    place = _Place(*ranges, _SQUARE_HEIGHT if unit else _HEIGHT)
+    drawn = _axes(place, x_title)
     if chance:
         drawn.append(element("polyline", points=place.path(chance), class_="chance", fill="none"))
     for number, each in enumerate(series):
         drawn += _drawn(each, number % _COLOURS, place)
-    keys = [_key(each.name, number) for number, each in enumerate(series) if each.name]
+    named = len(series) > 1
+    keys = [_key(each.name, number) for number, each in enumerate(series) if named]
     caption = element("figcaption", title, element("span", y_title, *keys))
     picture = element(
-        "svg", *drawn, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=title
+        "svg", *drawn, viewBox=f"0 0 {_WIDTH} {place.height}", role="img", aria_label=title
     )
     return element("figure", caption, picture)
 
@@ -98,15 +101,15 @@ def dots(values: Sequence[float], low: float, high: float, median: float) -> Htm
 class _Place:
     """Where a point of the data is in the drawing."""
 
-    def __init__(self, xs: tuple[float, float], ys: tuple[float, float]):
-        self.xs, self.ys = xs, ys
+    def __init__(self, xs: tuple[float, float], ys: tuple[float, float], height: int):
+        self.xs, self.ys, self.height = xs, ys, height
 
     def x(self, value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - self.xs[0]) / (self.xs[1] - self.xs[0])
 
     def y(self, value: float) -> float:
         share = (value - self.ys[0]) / (self.ys[1] - self.ys[0])
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
+        return self.height - _BOTTOM - (self.height - _TOP - _BOTTOM) * share
 
     def path(self, points: Sequence[tuple[float, float]]) -> str:
         """Of a polyline."""
@@ -137,7 +140,7 @@ def _drawn(series: Series, colour: int, place: _Place) -> list[Html]:
 
 
 def _axes(place: _Place, x_title: str) -> list[Html]:
-    bottom, drawn = _HEIGHT - _BOTTOM, []
+    bottom, drawn = place.height - _BOTTOM, []
     for value in ticks(*place.ys):
         y = f"{place.y(value):.1f}"
         drawn.append(element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid"))
@@ -152,7 +155,7 @@ def _axes(place: _Place, x_title: str) -> list[Html]:
         anchor = "end" if place.x(value) > _WIDTH - _RIGHT - 15 else "middle"
         drawn.append(element("text", tick_label(value), x=x, y=bottom + 16, text_anchor=anchor))
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    drawn.append(element("text", x_title, x=middle, y=_HEIGHT - 4, text_anchor="middle"))
+    drawn.append(element("text", x_title, x=middle, y=place.height - 4, text_anchor="middle"))
     return drawn
 
 

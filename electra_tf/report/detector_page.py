@@ -58,12 +58,14 @@ def curves(found: Detector) -> Html:
 def examples(found: Detector) -> Html:
     """Texts as generator and discriminator have them."""
     text = (
-        "The first held-out examples. The generator reads the text with its masked words and puts "
-        "a sample in the place of each, underlined: green where it is the original word, orange "
-        "where it is another, which stands behind it, struck through. The discriminator reads the "
-        "result; the darker the red, the more probable it finds a replacement there."
+        "The first held-out examples. The generator reads the text with its masked words in grey, "
+        "of which some stay visible, and puts a sample in the place of each, underlined: green "
+        "where it is the original word, orange where it is another, which stands behind it, struck "
+        "through. The discriminator reads the result; the stronger the red, the more probable it "
+        "finds a replacement there."
     )
-    return join([element("p", text, class_="faint"), *map(_example, found.examples)])
+    texts = element("div", *map(_example, found.examples), class_="examples")
+    return join([element("p", text, class_="faint"), texts])
 
 
 def _example(words: list[Word]) -> Html:

@@ -1,5 +1,6 @@
 """The parts of a report's page: document, sections, facts, tables, notes."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -42,7 +43,15 @@ def shown(part: _Part | Missing, render: Callable[[_Part], Html]) -> Html:
 
 def note(text: str) -> Html:
     """A line in the place of something that is not there."""
-    return element("p", text, class_="note")
+    return element("p", with_code(text), class_="note")
+
+
+def with_code(text: str) -> Html:
+    """Text whose parts in backticks are code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of the backticks has no partner
+        return join([text])
+    return join(element("code", part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def facts(values: Mapping[str, object]) -> Html:
@@ -81,10 +90,17 @@ def differences(changed: Mapping[str, tuple[object, object]]) -> Html:
     if not changed:
         return element("p", "None: every field has its default.")
     rows = [
-        (element("code", name), _value(default), _value(own))
+        (element("code", _breakable(name)), _value(default), _value(own))
         for name, (default, own) in changed.items()
     ]
     return table(("field", "default", "here"), rows, texts=3)
+
+
+def _breakable(name: str) -> Html:
+    """A name that may go on in the next line after a dot or an underscore."""
+    return join(
+        Html(f"{part}<wbr/>") if part in (".", "_") else part for part in re.split("([._])", name)
+    )
 
 
 def _value(value: object) -> Html:

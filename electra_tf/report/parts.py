@@ -11,6 +11,7 @@ from electra_tf.errors import UserError, is_for_user, one_line
 from electra_tf.train import log
 
 _Part = TypeVar("_Part")
+_WRITTEN_BY_RUNS = "config.data.tokenizer_fingerprint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,5 +68,5 @@ def differences(config: JsonConfig) -> dict[str, tuple[object, object]]:
     return {
         name: (defaults[name], value)
         for name, value in config.flat().items()
-        if value != defaults[name]
+        if value != defaults[name] and name != _WRITTEN_BY_RUNS
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from electra_tf.objectives import flops
-from electra_tf.objectives.objective import ACCURACY, AUC, LIKELIHOOD, REWARD, Metric
+from electra_tf.objectives.objective import ACCURACY, AUC, Metric
 from electra_tf.report import detector_page, page
 from electra_tf.report.charts import Series, chart, charts
 from electra_tf.report.markup import Html, element, join
@@ -19,7 +19,6 @@ _OTHER_CURVES = (
     ("tokens_per_second", "tokens per second"),
 )
 _MOST_INPUTS = 10  # sources of the data that are listed
-_BETTER = {ACCURACY: "more", AUC: "more", LIKELIHOOD: "more", REWARD: "more"}
 
 
 def render(run: PretrainingRun) -> str:
@@ -68,7 +67,6 @@ def _facts(run: PretrainingRun) -> Html:
         known["generator"] = _size(config.generator_model())
     if not isinstance(weights, Missing):
         known["weights"] = f"{sum(weights.values()):,}"
-        known |= {f"weights of {name}": f"{size:,}" for name, size in weights.items()}
     if run.seconds:
         per_token = run.objective.training_flops_per_token(run.seq_length)
         seen = sum(line["step"] for line in run.of_split("train")[-1:])
@@ -80,13 +78,16 @@ def _facts(run: PretrainingRun) -> Html:
         "devices asked for": config.runtime.tpu or config.runtime.strategy,
         "seed": config.train.seed,
     }
-    missing = [part for part in (weights,) if isinstance(part, Missing)]
-    lines = [part.reason for part in missing]
-    lines.append(
-        "A run does not record its device: `electra_tf benchmark` with the run's --config prints "
-        "the share of the device's peak."
+    if isinstance(weights, Missing):
+        lines = [page.note(weights.reason)]
+    else:
+        of_networks = [f"{name.replace('_', ' ')} {size:,}" for name, size in weights.items()]
+        lines = [element("p", f"Weights: {', '.join(of_networks)}.", class_="faint")]
+    device = (
+        "Device and share of its peak: a run does not record them; `electra_tf benchmark` with the "
+        "run's --config measures them."
     )
-    return join([page.facts(known), *map(page.note, lines)])
+    return join([page.facts(known), *lines, page.note(device)])
 
 
 def _size(model) -> str:
@@ -102,9 +103,7 @@ def _metrics(run: PretrainingRun) -> Html:
     reached, rows = run.evaluation, []
     headline = [each for each in run.objective.headline if each.name in reached]
     for metric in headline:
-        better = _BETTER.get(metric.kind, "less")
-        beside = _beside(metric, run)
-        rows.append((metric.title, f"{reached[metric.name]:.4f}", *beside, better))
+        rows.append((metric.title, f"{reached[metric.name]:.4f}", *_beside(metric, run)))
     names = {metric.name for metric in headline} | {"step", "examples"}
     others = [
         (element("code", name), short(reached[name])) for name in reached if name not in names
@@ -113,12 +112,13 @@ def _metrics(run: PretrainingRun) -> Html:
         element(
             "p",
             f"{reached['examples']:,} examples that no training step has seen, after step "
-            f"{reached['step']:,}. Chance: always the most frequent token; for the AUC 0.5. "
-            "Simple: copies the masked tokens that stay visible, else the most frequent one; for "
-            "the AUC, knows that [CLS] and [SEP] are never replaced and guesses at the rest.",
+            f"{reached['step']:,}. Of losses less is better, of all else more. Chance: "
+            "always the most frequent token; for the AUC 0.5. Simple: copies the masked "
+            "tokens that stay visible, else the most frequent one; for the AUC, knows "
+            "that [CLS] and [SEP] are never replaced and guesses at the rest.",
             class_="faint",
         ),
-        page.table(("", "reached", "chance", "simple", "better is"), rows),
+        page.table(("", "reached", "chance", "simple"), rows),
     ]
     if isinstance(run.baselines, Missing):
         parts.append(page.note(run.baselines.reason))
@@ -207,10 +207,12 @@ def _data(description: dict) -> Html:
     parts = [page.facts(known), page.table(("split", *columns), rows)]
     inputs = [each for each in description.get("inputs") or [] if isinstance(each, dict)]
     if inputs:
-        shown = [(_named(each),) for each in inputs[:_MOST_INPUTS]]
-        parts.append(page.table(("made of",), shown))
-        if len(inputs) > _MOST_INPUTS:
-            parts.append(page.note(f"And {len(inputs) - _MOST_INPUTS:,} more sources."))
+        rows = [
+            (each.get("name", ""), short(each.get("bytes", ""))) for each in inputs[:_MOST_INPUTS]
+        ]
+        parts.append(page.table(("made of", "bytes"), rows))
+    if len(inputs) > _MOST_INPUTS:
+        parts.append(page.note(f"And {len(inputs) - _MOST_INPUTS:,} more sources."))
     dropped, skipped = (description.get(name) or {} for name in ("dropped", "skipped"))
     rows = [
         (name.replace("_", " "), *(short(each.get(key, "")) for key in ("count", "of", "share")))

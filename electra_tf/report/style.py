@@ -25,16 +25,18 @@ p { margin: 6px 0 10px; max-width: 75ch; overflow-wrap: anywhere; }
 .faint, .note, figcaption span { color: var(--faint); }
 .note { border-left: 3px solid var(--rule); padding-left: 10px; }
 .facts {
-  display: grid; gap: 1px; margin: 16px 0; background: var(--rule);
-  border: 1px solid var(--rule); border-radius: 8px; overflow: hidden;
+  display: grid; gap: 8px; margin: 16px 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 215px), 1fr));
 }
-.facts div { background: var(--card); padding: 8px 12px; }
+.facts div {
+  background: var(--card); padding: 8px 12px; border: 1px solid var(--rule); border-radius: 8px;
+}
 dt { color: var(--faint); font-size: 0.8rem; }
 dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.charts {
+.charts, .examples {
   display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr));
 }
+.examples { grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); }
 figure, .example {
   margin: 0; padding: 10px 12px; background: var(--card);
   border: 1px solid var(--rule); border-radius: 8px;
@@ -66,7 +68,6 @@ td { overflow-wrap: break-word; max-width: 46ch; }
 td svg { width: 150px; min-width: 120px; margin: 0; }
 code { font: 0.88em ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }
 p code, dd code { overflow-wrap: anywhere; }
-.example { margin-bottom: 12px; }
 .example h4 { margin: 8px 0 0; font-size: 0.8rem; font-weight: 600; color: var(--faint); }
 .example p { margin: 2px 0 6px; max-width: none; line-height: 1.9; }
 .example span { padding: 1px 2px; border-radius: 3px; }
@@ -81,5 +82,6 @@ footer { margin-top: 40px; color: var(--faint); font-size: 0.85rem; }
   .facts { grid-template-columns: 1fr 1fr; }
   svg text { font-size: 13.5px; }
   th, td { padding-right: 10px; }
+  td code { font-size: 0.8em; overflow-wrap: break-word; }
 }
 """
