@@ -1,10 +1,10 @@
 """Writes the report of a run as one HTML file: `electra_tf report --run=RUN`.
 
-The file needs no network, server or script. Of a pre-training run it shows sizes and cost, the
+The file needs no network, server or script. For a pre-training run it shows sizes and cost, the
 curves, held-out metrics beside simple baselines, the discriminator's ROC and calibration, held-out
 texts as generator and discriminator read them, the data, and what differs from the config's
-defaults; of a fine-tuning every metric of every trial, and what was understood of the data. What
-the run lacks is left out, with a line that says how to get it.
+defaults. For a fine-tuning it shows every metric of every trial, and what was understood of the
+data. What the run lacks is left out, with a line that says how to get it.
 """
 
 from absl import flags

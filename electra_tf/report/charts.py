@@ -20,7 +20,7 @@ class Series(NamedTuple):
     Attributes:
         name: in the key, which a chart of several has.
         points: (x, y), in the order of x.
-        dots: whether points are dots, not a line.
+        dots: whether points are dots, not a line; one alone is a dot, too.
         notes: shown where the pointer rests on a dot; none for none.
         sizes: radius of each dot; none for the usual one.
     """
@@ -78,10 +78,10 @@ def charts(figures: Sequence[Html]) -> Html:
 def dots(values: Sequence[float], low: float, high: float, median: float) -> Html:
     """Values as dots on a line from `low` to `high`, the median as a bar."""
     width, height = 150, 22
-    span = high - low or 1.0
 
     def x(value: float) -> str:
-        return f"{6 + (width - 12) * (value - low) / span:.1f}"
+        share = (value - low) / (high - low) if high > low else 0.5
+        return f"{6 + (width - 12) * share:.1f}"
 
     middle = height / 2
     return element(
@@ -117,7 +117,7 @@ class _Place:
 
 
 def _drawn(series: Series, colour: int, place: _Place) -> list[Html]:
-    if not series.dots:
+    if not series.dots and len(series.points) > 1:
         path = place.path(_thinned(series.points))
         return [element("polyline", points=path, class_=f"line s{colour}")]
     sizes = series.sizes or [3.2] * len(series.points)

@@ -12,6 +12,7 @@ from electra_tf.data import dataset
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives.counts import LOGIT_RANGE, NUM_BINS, area_under_curve
+from electra_tf.objectives.rtd import Replaced, ReplacedTokenDetection
 from electra_tf.runs import evaluation
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train.evaluation import ROWS
@@ -115,9 +116,11 @@ def examine(workdir: str) -> Detector:
             "For a ROC held-out text must have original and replaced tokens. Received: "
             f"{original.sum():,.0f} and {replaced.sum():,.0f} in {task.config.data.dir}"
         )
-    first = next(iter(batches))
-    found = objective.replaced(model, first, Draws(seed, tf.constant(-1), ROWS))
-    examples = [] if found is None else examples_of(first, found, task.vocabulary)
+    examples = []
+    if isinstance(objective, ReplacedTokenDetection):
+        first = next(iter(batches))
+        found = objective.replaced(model, first, Draws(seed, tf.constant(-1), ROWS))
+        examples = examples_of(first, found, task.vocabulary)
     return Detector(
         step,
         min(split.num_examples, num_batches * ROWS),
@@ -131,8 +134,8 @@ def examine(workdir: str) -> Detector:
 
 def roc(original: np.ndarray, replaced: np.ndarray) -> list[tuple[float, float]]:
     """The ROC of histograms of logits, float [NUM_BINS] each, at most `_ROC_POINTS` long."""
-    xs = np.append(0.0, np.cumsum(original[::-1]) / original.sum())
-    ys = np.append(0.0, np.cumsum(replaced[::-1]) / replaced.sum())
+    both = (np.append(0.0, np.cumsum(counts[::-1])) for counts in (original, replaced))
+    xs, ys = (sums / sums[-1] for sums in both)
     # About equal distances along the curve.
     along = (xs + ys) / 2
     places = np.searchsorted(along, np.linspace(0, 1, _ROC_POINTS) - 1e-12)
@@ -160,12 +163,12 @@ def intervals(original: np.ndarray, replaced: np.ndarray) -> list[Interval]:
     return found
 
 
-def examples_of(batch: dict, found, vocabulary: Vocabulary) -> list[list[Word]]:
+def examples_of(batch: dict, found: Replaced, vocabulary: Vocabulary) -> list[list[Word]]:
     """The words of the first rows of a batch.
 
     Args:
         batch: rows, int32 [B, L].
-        found: their `Replaced`.
+        found: what the networks make of them.
         vocabulary: of the ids.
     """
     ids, mask = batch[features.INPUT_IDS].numpy(), batch[features.INPUT_MASK].numpy()

@@ -83,7 +83,7 @@ def _results(run: FinetuningRun) -> Html:
     )
     content = [
         element("p", text, class_="faint"),
-        page.table(("metric", "trials", "median", "min–max", *seeds), rows),
+        page.table(("metric", "trials", "median", "min–max", *seeds), rows, texts=2),
     ]
     if run.stuck:
         content.append(

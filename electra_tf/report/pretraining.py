@@ -162,4 +162,9 @@ def _data(config: Config) -> dict[str, Any]:
 def _detector(objective: Objective, directory: str) -> Detector | Missing | None:
     if objective.main_metric.kind != AUC:
         return None
-    return attempt("ROC, calibration and examples", lambda: detector.examine(directory))
+
+    def examine() -> Detector:
+        SavedWeights(_checkpoints(directory))  # else the data would be read for nothing
+        return detector.examine(directory)
+
+    return attempt("ROC, calibration and examples", examine)
