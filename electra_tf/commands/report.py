@@ -21,7 +21,7 @@ _OUTPUT = command.define_path(
 
 def main(argv):
     command.no_arguments(argv)
-    from electra_tf.report import write_report  # TensorFlow starts here: --help stays quick
+    from electra_tf.runs.report import write_report  # TensorFlow starts here: --help stays quick
 
     print(write_report(_RUN.value, _OUTPUT.value))
 

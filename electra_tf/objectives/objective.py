@@ -15,7 +15,7 @@ and a line in `objectives/__init__.py`.
 import abc
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,22 +130,6 @@ class SpecialTokens:
     def special_ids(self) -> frozenset[int]:
         """Ids of all special tokens."""
         return frozenset(self.never_masked + self.others)
-
-
-class Replaced(NamedTuple):
-    """What the networks make of some rows, to be looked at.
-
-    Attributes:
-        shown: what the generator reads, int32 [B, L].
-        text: the rows with the generator's samples at the masked positions, int32 [B, L].
-        places: 1 at the masked positions, else 0, float32 [B, L].
-        logits: the discriminator's that a token is replaced, float32 [B, L].
-    """
-
-    shown: Any
-    text: Any
-    places: Any
-    logits: Any
 
 
 class Objective(abc.ABC):
@@ -348,16 +332,6 @@ class Objective(abc.ABC):
     ) -> dict:
         """Counts of a discriminator against replacements that no generator chose."""
         raise NotImplementedError
-
-    def replaced(self, model: keras.Model, batch: dict, draws: Draws) -> Replaced | None:
-        """Held-out rows as `eval_counts` has them; None of an objective without a detector.
-
-        Args:
-            model: of `new_model`.
-            batch: rows that are not prepared.
-            draws: of these rows.
-        """
-        return None
 
     def token_tables(self, model: keras.Model) -> dict[str, Embeddings]:
         """Embeddings that look tokens up in tables of their own, by what reads with them."""

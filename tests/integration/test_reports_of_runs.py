@@ -8,9 +8,9 @@ import pytest
 import tiny_runs
 
 from electra_tf.config import Config
-from electra_tf.report import detector, pretraining, pretraining_page
 from electra_tf.runs import evaluation
 from electra_tf.runs.pretraining import pretrain
+from electra_tf.runs.report import detector, pretraining, pretraining_page
 
 STEPS = 4
 

@@ -16,7 +16,7 @@ LAYERS = {
     "tasks": 5, "train": 5,
     "saved": 6,
     "conversion": 7, "serving": 7,
-    "lab": 8, "probes": 8, "report": 8, "runs": 8, "speed": 8,
+    "lab": 8, "probes": 8, "runs": 8, "speed": 8,
 }  # fmt: skip
 TOP = 9
 CODE = ("electra_tf", "pipelines", "export", "configs", "tests")

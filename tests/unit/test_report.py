@@ -11,10 +11,10 @@ import pytest
 from electra_tf.config import Config, FinetuneConfig
 from electra_tf.errors import UserError
 from electra_tf.objectives.counts import NUM_BINS, area_under_curve
-from electra_tf.report import detector, numbers, page, write_report
-from electra_tf.report.charts import Series, chart, dots, tick_label, ticks
-from electra_tf.report.markup import Html, element
 from electra_tf.runs import results
+from electra_tf.runs.report import detector, numbers, page, write_report
+from electra_tf.runs.report.charts import Series, chart, dots, tick_label, ticks
+from electra_tf.runs.report.markup import Html, element
 
 VOID = ("meta", "circle", "line", "polyline", "rect", "wbr")
 

@@ -13,10 +13,10 @@ from electra_tf.files import expand
 from electra_tf.json_files import read_json
 from electra_tf.objectives import paper_flops
 from electra_tf.objectives.objective import AUC, Objective
-from electra_tf.report import detector, parts
-from electra_tf.report.detector import Detector
-from electra_tf.report.parts import Missing, attempt
 from electra_tf.runs.baselines import baselines
+from electra_tf.runs.report import detector, parts
+from electra_tf.runs.report.detector import Detector
+from electra_tf.runs.report.parts import Missing, attempt
 from electra_tf.saved.weights import SavedWeights
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from electra_tf import __version__
-from electra_tf.report.markup import Html, element, join
-from electra_tf.report.parts import Missing
-from electra_tf.report.style import CSS
+from electra_tf.runs.report.markup import Html, element, join
+from electra_tf.runs.report.parts import Missing
+from electra_tf.runs.report.style import CSS
 
 _Part = TypeVar("_Part")
 

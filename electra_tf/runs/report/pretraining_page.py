@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from electra_tf.objectives import flops
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
-from electra_tf.report import detector_page, page
-from electra_tf.report.charts import Series, chart, charts
-from electra_tf.report.markup import Html, element, join
-from electra_tf.report.numbers import duration, large, short
-from electra_tf.report.parts import Missing
-from electra_tf.report.pretraining import PretrainingRun
+from electra_tf.runs.report import detector_page, page
+from electra_tf.runs.report.charts import Series, chart, charts
+from electra_tf.runs.report.markup import Html, element, join
+from electra_tf.runs.report.numbers import duration, large, short
+from electra_tf.runs.report.parts import Missing
+from electra_tf.runs.report.pretraining import PretrainingRun
 
 # Of a curve without a headline: name in metrics.jsonl, or its beginning, and title.
 _OTHER_CURVES = (

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from electra_tf.config.json_config import RANDOM
-from electra_tf.report import page, parts
-from electra_tf.report.charts import Series, chart, charts, dots
-from electra_tf.report.finetuning import FinetuningRun, Measured
-from electra_tf.report.markup import Html, element, join
-from electra_tf.report.numbers import short
-from electra_tf.report.parts import Missing
+from electra_tf.runs.report import page, parts
+from electra_tf.runs.report.charts import Series, chart, charts, dots
+from electra_tf.runs.report.finetuning import FinetuningRun, Measured
+from electra_tf.runs.report.markup import Html, element, join
+from electra_tf.runs.report.numbers import short
+from electra_tf.runs.report.parts import Missing
 
 
 def render(run: FinetuningRun) -> str:

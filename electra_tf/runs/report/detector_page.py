@@ -1,8 +1,8 @@
 """ROC, calibration and examples of a discriminator as HTML."""
 
-from electra_tf.report.charts import Series, chart, charts
-from electra_tf.report.detector import Detector, Word
-from electra_tf.report.markup import Html, element, join
+from electra_tf.runs.report.charts import Series, chart, charts
+from electra_tf.runs.report.detector import Detector, Word
+from electra_tf.runs.report.markup import Html, element, join
 
 _DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 _SMALLEST, _LARGEST = 3.0, 10.0  # radius of a dot of the calibration

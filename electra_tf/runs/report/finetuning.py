@@ -7,9 +7,9 @@ from typing import Any
 from electra_tf.config import FinetuneConfig
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
-from electra_tf.report import parts
-from electra_tf.report.parts import Missing, attempt
 from electra_tf.runs import results
+from electra_tf.runs.report import parts
+from electra_tf.runs.report.parts import Missing, attempt
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from electra_tf import files
 from electra_tf.config import directories
 from electra_tf.config.json_config import is_finetuning, read_fields
 from electra_tf.errors import UserError
-from electra_tf.report import finetuning, finetuning_page, pretraining, pretraining_page
+from electra_tf.runs.report import finetuning, finetuning_page, pretraining, pretraining_page
 
 NAME = "report.html"
 

@@ -1,7 +1,6 @@
 """What a run's discriminator makes of held-out text: its ROC, its calibration, some examples."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -171,32 +170,32 @@ def examples_of(batch: dict, found: Replaced, vocabulary: Vocabulary) -> list[li
         found: what the networks make of them.
         vocabulary: of the ids.
     """
-    ids, mask = batch[features.INPUT_IDS].numpy(), batch[features.INPUT_MASK].numpy()
-    columns = [np.asarray(value) for value in (ids, found.shown, found.text)]
-    places, logits = np.asarray(found.places), np.asarray(found.logits, np.float64)
-    begins, special = vocabulary.begins_word(), {vocabulary.cls_id, vocabulary.sep_id}
+    ids, mask = (np.asarray(batch[name]) for name in (features.INPUT_IDS, features.INPUT_MASK))
+    shown, text, masked = (np.asarray(it) for it in (found.shown, found.text, found.places))
+    probabilities = 1 / (1 + np.exp(-np.asarray(found.logits, np.float64)))
+    begins, special = vocabulary.begins_word(), (vocabulary.cls_id, vocabulary.sep_id)
+
+    def word(row: int, places: list[int]) -> Word:
+        return Word(
+            _text(ids[row, places], vocabulary),
+            _text(shown[row, places], vocabulary),
+            _text(text[row, places], vocabulary),
+            bool(masked[row, places].any()),
+            float(probabilities[row, places].max()),
+        )
+
     examples = []
-    for row in range(min(NUM_EXAMPLES, int(np.count_nonzero(mask.any(axis=1))))):
+    for row in range(min(NUM_EXAMPLES, np.count_nonzero(mask.any(axis=1)))):
         words: list[list[int]] = []
         for place in np.flatnonzero(mask[row])[:MOST_SHOWN]:
             token = ids[row, place]
             if token in special:
                 continue
-            # A piece that stands for a word's beginning, or the other way round, is one of its own.
             if words and not begins[token]:
                 words[-1].append(place)
             else:
                 words.append([place])
-        examples.append(
-            [
-                Word(
-                    *(_text(column[row, word], vocabulary) for column in columns),
-                    bool(places[row, word].any()),
-                    1 / (1 + math.exp(-max(logits[row, word].max(), -60.0))),
-                )
-                for word in words
-            ]
-        )
+        examples.append([word(row, places) for places in words])
     return examples
 
 

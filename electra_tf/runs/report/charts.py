@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from electra_tf.report.markup import Html, element
-from electra_tf.report.numbers import large, short
+from electra_tf.runs.report.markup import Html, element
+from electra_tf.runs.report.numbers import large, short
 
 _WIDTH, _HEIGHT = 400, 230  # of a chart with its axes, in units of the drawing
 _SQUARE_HEIGHT = 382  # of one whose axes have the same length
