@@ -255,6 +255,8 @@ def test_errors_name_rule_value_and_fix(run, tmp_path):
     with pytest.raises(UserError, match="A run must contain config.json.*which is not there"):
         write_report(str(tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(UserError, match="A run must contain config.json.*config.json, a file"):
+        write_report(f"{run}/config.json")
     with pytest.raises(UserError, match="The output must leave the inputs alone. .*metrics.jsonl"):
         write_report(str(run), f"{run}/metrics.jsonl")
     (tmp_path / "folder").mkdir()

@@ -25,16 +25,16 @@ def write_report(run_directory: str, output: str | None = None) -> str:
         UserError: no run, or an output that may not be written.
     """
     run_directory = files.expand(run_directory)
-    if output is None:
-        path = files.output(os.path.join(run_directory, NAME), overwrite=True)
-    else:
-        path = files.output(output, inputs=[run_directory])
     fields = read_fields(run_directory)
     if fields is None:
         raise UserError(
             "A run must contain config.json, which `electra_tf pretrain` and `electra_tf finetune` "
             f"write. Received: {directories.describe(run_directory)}"
         )
+    if output is None:
+        path = files.output(os.path.join(run_directory, NAME), overwrite=True)
+    else:
+        path = files.output(output, inputs=[run_directory])
     if is_finetuning(fields):
         page = finetuning_page.render(finetuning.collect(run_directory))
     else:

@@ -1,10 +1,12 @@
 """What a run's discriminator makes of held-out text: its ROC, its calibration, some examples."""
 
 import dataclasses
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from electra_tf import features
 from electra_tf.data import dataset
@@ -107,7 +109,14 @@ def examine(workdir: str) -> Detector:
         return objective.eval_counts(model, batch, draws)[HISTOGRAM]
 
     histogram = np.zeros(2 * NUM_BINS)
-    for number, batch in enumerate(batches):
+    bar = tqdm(
+        batches,
+        total=int(batches.cardinality()),
+        desc=f"examining step {step}",
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
+    for number, batch in enumerate(bar):
         histogram += histogram_of(batch, tf.constant(number)).numpy()
     original, replaced = histogram.reshape(2, NUM_BINS)
     if not original.sum() or not replaced.sum():

@@ -85,7 +85,7 @@ def _facts(run: PretrainingRun) -> Html:
         lines = [element("p", f"Weights: {', '.join(of_networks)}.", class_="faint")]
     device = (
         "Device and share of its peak: a run does not record them; `electra_tf benchmark` with the "
-        "run's --config measures them."
+        "run's `--config` measures them."
     )
     return join([page.facts(known), *lines, page.note(device)])
 
