@@ -16,6 +16,7 @@ COMMANDS = {
     "build_dataset": ("pipelines.build_dataset", "text to shards of pre-training examples"),
     "pretrain": ("commands.pretrain", "shards to a pre-trained model"),
     "evaluate": ("commands.evaluate", "held-out metrics of a pre-training run"),
+    "report": ("commands.report", "a run as one HTML page: curves, metrics, examples, data"),
     "finetune": ("commands.finetune", "a pre-trained model to a model for one task"),
     "predict": (
         "commands.predict",

@@ -5,7 +5,9 @@ import json
 import os
 import sys
 from collections.abc import Collection
+from typing import NamedTuple
 
+import keras
 import numpy as np
 from absl import logging
 from tqdm import tqdm
@@ -50,18 +52,7 @@ def evaluate(
     # A run's own file is written anew with every evaluation.
     path = os.path.join(workdir, "eval.json") if output is None else output
     path = files.output(path, inputs=[] if output is None else [workdir], overwrite=output is None)
-    config = objectives.validate(configuration.load(workdir))
-    config.data.dir = files.expand(data_dir or config.data.dir)
-    config.data.vocab_file = workdir  # whose tokenizer it is
-    config.train.eval_batches = 0
-    config.runtime.strategy = "auto"  # of this machine, which may not be the one that trained
-    runtime = strategy.start(config.runtime, config.train.seed, num_steps=0)
-    task = PretrainingTask(config, model=workdir)
-    with runtime.strategy.scope():
-        model = task.objective.new_model(config.train.seed, runtime.precision)
-    weights = {variable.path: variable.value for variable in model.trainable_variables}
-    saved = SavedWeights(os.path.join(workdir, "checkpoints"))
-    step = saved.assign(_without_fresh(weights, saved, task.objective.training_only, workdir))
+    task, model, runtime, step = restore(workdir, data_dir)
     if runtime.is_chief:
         print(f"Evaluating step {step}: {runtime}.", file=sys.stderr)
 
@@ -69,7 +60,7 @@ def evaluate(
         task.objective.eval_counts,
         replacements=task.objective.random_replacements if random_words else (),
     )
-    evaluator = Evaluator(task, counts_of, model, runtime, config.train.seed)
+    evaluator = Evaluator(task, counts_of, model, runtime, task.config.train.seed)
     with tqdm(
         total=100,
         unit="%",
@@ -80,7 +71,7 @@ def evaluate(
         metrics = evaluator(
             on_progress=lambda share: bar.update(round(100 * share) - bar.n), split=split
         )
-    opened = dataset.open_split(config.data.dir, split)
+    opened = dataset.open_split(task.config.data.dir, split)
     metrics = {"step": step, "examples": opened.num_examples, **metrics}
     metrics |= task.objective.weight_metrics(model)
     if random_words:
@@ -88,6 +79,40 @@ def evaluate(
     if runtime.is_chief:
         files.write_text(path, json.dumps(json_safe(metrics), indent=2) + "\n")
     return metrics
+
+
+class Restored(NamedTuple):
+    """A run as it is evaluated, with the weights of its newest checkpoint."""
+
+    task: PretrainingTask
+    model: keras.Model
+    runtime: strategy.Runtime
+    step: int
+
+
+def restore(workdir: str, data_dir: str | None = None, devices: str = "auto") -> Restored:
+    """Restores a run for evaluation, on all held-out examples.
+
+    Args:
+        workdir, data_dir: as of `evaluate`.
+        devices: `config.runtime.strategy` of this machine, which may not be the one that trained.
+
+    Raises:
+        UserError: no run, no checkpoint or no such data.
+    """
+    config = objectives.validate(configuration.load(workdir))
+    config.data.dir = files.expand(data_dir or config.data.dir)
+    config.data.vocab_file = workdir  # whose tokenizer it is
+    config.train.eval_batches = 0
+    config.runtime.strategy = devices
+    runtime = strategy.start(config.runtime, config.train.seed, num_steps=0)
+    task = PretrainingTask(config, model=workdir)
+    with runtime.strategy.scope():
+        model = task.objective.new_model(config.train.seed, runtime.precision)
+    weights = {variable.path: variable.value for variable in model.trainable_variables}
+    saved = SavedWeights(os.path.join(workdir, "checkpoints"))
+    step = saved.assign(_without_fresh(weights, saved, task.objective.training_only, workdir))
+    return Restored(task, model, runtime, step)
 
 
 def _without_fresh(weights: dict, saved: SavedWeights, parts: Collection[str], workdir: str):
