@@ -54,18 +54,17 @@ class Kind:
 
 
 def expand(path: str | os.PathLike) -> str:
-    """A path as the user means it.
+    """A path as the user means it: `~` is the home directory; gs:// and the like stay.
 
-    `~` is the home directory, `pretrained:NAME` a model that comes with the package; gs:// and the
-    like stay.
-
-    Raises:
-        UserError: the package has no such model.
+    `pretrained:NAME` is a model that comes with the package, or a UserError if it has none.
     """
     path = os.fspath(path)
-    if path.startswith(pretrained.PREFIX):
-        return pretrained.directory(path)
-    return path if "://" in path else os.path.expanduser(path)
+    if not path.startswith(pretrained.PREFIX):
+        return path if "://" in path else os.path.expanduser(path)
+    known = pretrained.directories()
+    if path not in known:
+        raise UserError(f"A model must be one of {', '.join(known)}. Received: {path}")
+    return known[path]
 
 
 def output(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import electra_tf
-from electra_tf import pretrained
+from electra_tf import files
 from electra_tf.saved import model_directory
 
 MODEL = "pretrained:small-wiki-novels"
@@ -52,5 +52,5 @@ def test_right_sentences_are_preferred(model):
 
 
 def test_weights_are_float32_in_memory():
-    read = model_directory.read(pretrained.directory(MODEL))
+    read = model_directory.read(files.expand(MODEL))
     assert {value.dtype for value in read.weights.values()} == {np.dtype("float32")}

@@ -7,12 +7,12 @@ import pytest
 from electra_tf import files, pretrained
 from electra_tf.errors import UserError
 
-NAME = "small-wiki-novels"
+NAME = "pretrained:small-wiki-novels"
 
 
 def test_a_name_is_a_directory():
-    directory = files.expand(f"pretrained:{NAME}")
-    assert NAME in pretrained.names()
+    directory = files.expand(NAME)
+    assert directory == pretrained.directories()[NAME]
     assert os.path.isfile(os.path.join(directory, "config.json"))
 
 
@@ -24,7 +24,7 @@ def test_an_unknown_name_is_told(name):
 
 @pytest.mark.parametrize("name", ["eval.json", "checkpoints/new", "../another"])
 def test_outputs_do_not_lie_among_the_models(name):
-    path = os.path.join(pretrained.directory(NAME), name)
+    path = os.path.join(pretrained.directories()[NAME], name)
     with pytest.raises(UserError, match="must not lie among the models of the package"):
         files.output(path)
     with pytest.raises(UserError, match="must not lie among the models of the package"):
@@ -32,8 +32,7 @@ def test_outputs_do_not_lie_among_the_models(name):
 
 
 def test_every_model_has_what_a_user_needs():
-    for name in pretrained.names():
-        directory = pretrained.directory(name)
+    for directory in pretrained.directories().values():
         assert {"README.md", "config.json", "training.json", "vocab.txt"} <= {
             *os.listdir(directory)
         }
