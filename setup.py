@@ -62,7 +62,13 @@ setuptools.setup(
         *INSIDE,
     ],
     package_data={
-        "electra_tf": ["**/*.txt", "serving/checking/*.c", "serving/client/playground_page/*"],
+        "electra_tf": [
+            "**/*.txt",
+            "text/novels/*.md",
+            "text/novels/*.xz",
+            "serving/checking/*.c",
+            "serving/client/playground_page/*",
+        ],
         "electra_tf.commands.export": ["tf_serving/*"],
     },
     entry_points={"console_scripts": ["electra_tf = electra_tf.__main__:main"]},
