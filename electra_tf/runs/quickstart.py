@@ -99,6 +99,7 @@ class _Quickstart:
             config.train.num_steps = configuration.load(workdir).train.num_steps
             self._minutes = None
         self._budget = TimeBudget(self._minutes)
+        self._chooses = self._minutes is not None and config.train.num_steps > FEWEST_STEPS
 
     def run(self) -> dict[str, float]:
         config = self._config
@@ -139,7 +140,7 @@ class _Quickstart:
                 lambda: _build(self._corpus, self._vocab, config),
                 os.path.join(config.data.dir, "dataset.json"),
             ),
-            Stage("choose the number of steps", 12, self._choose),
+            Stage("choose the number of steps", 12 if self._chooses else 0, self._choose),
             self._training,
             Stage(
                 "evaluate on held-out documents",
@@ -185,7 +186,7 @@ class _Quickstart:
     def _choose(self) -> None:
         """Gives the run as many steps as there is time for, if it is a new one with a budget."""
         train = self._config.train
-        if self._minutes is None or train.num_steps <= FEWEST_STEPS:
+        if not self._chooses:
             print(f"{train.num_steps:,} steps")
             return
         others = sum(
