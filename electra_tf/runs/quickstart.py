@@ -186,7 +186,7 @@ class _Quickstart:
     def _choose(self) -> None:
         """Gives the run as many steps as there is time for, if it is a new one with a budget."""
         train = self._config.train
-        if not self._chooses:
+        if self._minutes is None or not self._chooses:
             print(f"{train.num_steps:,} steps")
             return
         others = sum(
