@@ -45,7 +45,7 @@ SWAPS = (
     "She had not seen her sister for many years. => She had not seen of sister for many years.",
     "He opened the door and went into the room. => He opened the door and went very the room.",
     "I do not know what he will say to me. => I do not know what he will house to me.",
-    "It was a cold night, and the wind was high. => It was a cold night, and the was wind high.",
+    "It was a cold night, and the wind was high. => It was a cold night, and the wind was spoke.",
     "They walked together to the end of the street. => They walked together to the end of the "
     "because.",
     "There was a letter on the table for her. => There was a letter on the table from when.",
