@@ -16,7 +16,9 @@ from electra_tf.config import Config
 
 _CONFIG = command.define_config("The experiment.", Config, "configs/quickstart.py")
 _WORKDIR = command.define_path(
-    "workdir", "runs/quickstart", "Directory of the run; data/, serving/ and curves.png in it."
+    "workdir",
+    "runs/quickstart",
+    "Directory of the run; data/, serving/, authors/ and curves.png in it.",
 )
 _INPUT = flags.DEFINE_string(
     "input", "docs:novels", "The corpus, as electra_tf build_dataset takes it."
