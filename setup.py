@@ -64,7 +64,13 @@ setuptools.setup(
         *INSIDE,
     ],
     package_data={
-        "electra_tf": ["**/*.txt", "serving/checking/*.c", "serving/client/playground_page/*"],
+        "electra_tf": [
+            "**/*.txt",
+            "text/novels/*.md",
+            "text/novels/*.xz",
+            "serving/checking/*.c",
+            "serving/client/playground_page/*",
+        ],
         "electra_tf.pretrained": ["*/*", "*/checkpoints/*"],
         "electra_tf.commands.export": ["tf_serving/*"],
     },

@@ -116,6 +116,11 @@ def no_arguments(argv) -> None:
         raise UserError(f"Only flags are accepted. Received: {' '.join(argv[1:])}")
 
 
+def sets_field(name: str) -> bool:
+    """Whether the command line sets a field of --config, such as config.train.num_steps."""
+    return name in flags.FLAGS and bool(flags.FLAGS[name].present)  # defined where it is given
+
+
 def _parse(argv, known_only):
     """Parses the flags; what is wrong with them is a user error, too."""
 

@@ -20,8 +20,9 @@ _INPUT = flags.DEFINE_multi_string(
     None,
     "What to read; repeat the flag or separate by commas. Files or globs of .txt (blank lines "
     "separate documents) and .jsonl (one document per line), plain or .gz, .xz, .bz2; "
-    "tfds:NAME[:SPLIT] for a TensorFlow Datasets data set; docs:installed for the prose in the "
-    "documentation of the Python packages installed here.",
+    "tfds:NAME[:SPLIT] for a TensorFlow Datasets data set; docs:novels for six novels "
+    "that come with electra_tf, 2.9 MB; docs:installed for the prose in the documentation of the "
+    "Python packages installed here.",
     required=True,
 )
 _VOCAB = command.define_path(

@@ -15,7 +15,8 @@ _INPUT = flags.DEFINE_multi_string(
     "input",
     None,
     "What to read; repeat the flag or separate by commas. Files or globs of .txt and .jsonl, plain "
-    "or .gz, .xz, .bz2; tfds:NAME[:SPLIT]; docs:installed. See electra_tf build_dataset.",
+    "or .gz, .xz, .bz2; tfds:NAME[:SPLIT]; docs:novels, docs:installed. See electra_tf "
+    "build_dataset.",
     required=True,
 )
 _OUTPUT = command.define_path("output", None, "File to write, one token per line.", required=True)

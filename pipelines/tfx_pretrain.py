@@ -25,7 +25,7 @@ _INPUT = flags.DEFINE_multi_string(
     "input",
     None,
     "Text; repeat the flag or separate by commas. Files or globs of .txt and "
-    ".jsonl, tfds:NAME[:SPLIT], docs:installed; see electra_tf build_dataset.",
+    ".jsonl, tfds:NAME[:SPLIT], docs:novels, docs:installed; see electra_tf build_dataset.",
 )
 _VOCAB = command.define_path(
     "vocab",

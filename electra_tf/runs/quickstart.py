@@ -1,4 +1,4 @@
-"""From nothing to a served ELECTRA in eight stages, each of which another command does alone.
+"""From nothing to a served and a fine-tuned ELECTRA, most of whose stages are commands, too.
 
 A stage whose result is there already is not done again, and an unfinished pre-training goes on,
 so a second call continues the first.
@@ -6,120 +6,214 @@ so a second call continues the first.
 
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from electra_tf import config as configuration
 from electra_tf import files, objectives
 from electra_tf.config import Config
 from electra_tf.data.build import build_dataset
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
-from electra_tf.runs import curves, evaluation, pretraining
+from electra_tf.runs import author_task, curves, evaluation, pretraining, stages
 from electra_tf.runs.baselines import baselines
+from electra_tf.runs.report import write_report
+from electra_tf.runs.stages import Stage
+from electra_tf.runs.time_budget import FEWEST_STEPS, TimeBudget
 from electra_tf.serving.bundle import export_run
 from electra_tf.serving.client import show_replaced
-from electra_tf.text.corpus import find_sources
+from electra_tf.text.corpus import NOVELS, find_sources
 from electra_tf.text.dropped import Reading
 from electra_tf.text.learn import learn_vocab
 from electra_tf.text.vocabulary import Vocabulary
+from electra_tf.train import log
 
-EVAL_FRACTION = 0.02
+EVAL_FRACTION = 0.04
 VERSION = 1
 THRESHOLD = 0.3  # from which a word is marked: about one token in eight was replaced in training
-NUM_STAGES = 8
-# Sentences like those of the corpus, written before any model was trained, with words swapped.
+# Of one training step, and of compiling it and the evaluations between, on the machine of all
+# estimates: two quiet cores.
+STEP_SECONDS, COMPILING_SECONDS = 0.04, 20.0
+# Sentences like those of the corpus, written before any model was trained on it, with words
+# swapped.
 SWAPS = (
-    "Returns the number of elements in the list. => Returns the number of banana in the list.",
-    "If the file does not exist, an error is raised. => If the file does not exist, of error is "
-    "raised.",
-    "The shape of the output is the same. => The shape yellow the output is the same.",
-    "This method should be called before training begins. => This method should be Tuesday before "
-    "training begins.",
-    "You can use this class to read the data. => You can use this never to read the data.",
-    "The default value is used when it is not given. => The default value is used function it is "
-    "not given.",
+    "The old man sat down by the fire. => The old man sat down by the never.",
+    "She had not seen her sister for many years. => She had not seen of sister for many years.",
+    "He opened the door and went into the room. => He opened the door and went very the room.",
+    "I do not know what he will say to me. => I do not know what he will house to me.",
+    "It was a cold night, and the wind was high. => It was a cold night, and the wind was spoke.",
+    "They walked together to the end of the street. => They walked together to the end of the "
+    "because.",
+    "There was a letter on the table for her. => There was a letter on the table from when.",
+    "My dear friend, you must go to bed at once. => My dear friend, you must go to tell at once.",
+    "The young lady looked at him with surprise. => The young morning looked at him with surprise.",
+    "We could hear the horses in the yard. => We could hear the horses in the indeed.",
+    "He took her hand and said good night. => He took her hand and them good night.",
+    "In the morning they set out for London. => In the morning they set out for upon.",
 )
 
 
-def run(config: Config, workdir: str, inputs: str = "docs:installed") -> dict[str, float]:
+def run(
+    config: Config, workdir: str, inputs: str = NOVELS, minutes: float | None = None
+) -> dict[str, float]:
     """Runs all stages that are still to be done.
 
     Args:
         config: the experiment; its vocabulary size and positions shape the data, too.
-        workdir: receives the run, `data/`, `serving/`, `curves.png`.
+        workdir: receives the run, `data/`, `serving/`, `authors/`, `curves.png`, `report.html`.
         inputs: the corpus, as `electra_tf build_dataset --input` takes it.
+        minutes: how long it may take, about. A new run gets as many steps as fit, at most
+            config.train.num_steps; one that is continued keeps its number. None:
+            config.train.num_steps it is.
 
     Returns:
         The content of eval.json.
     """
     workdir = files.workdir(workdir, (), ())
     with files.one_writer(workdir):
-        return _run(config, workdir, inputs)
+        return _Quickstart(config, workdir, inputs, minutes).run()
 
 
-def _run(config: Config, workdir: str, inputs: str) -> dict[str, float]:
-    start = time.monotonic()
-    data = os.path.join(workdir, "data")
-    corpus, vocab = os.path.join(data, "corpus.txt"), os.path.join(data, *Vocabulary.FILES)
-    shards, serving = os.path.join(data, "shards"), os.path.join(workdir, "serving")
-    bundle, picture = os.path.join(serving, str(VERSION)), os.path.join(workdir, "curves.png")
-    config.data.dir = shards
-    _keep_input(os.path.join(data, "input.txt"), corpus, inputs)
+class _Quickstart:
+    """The stages, and what they share."""
 
-    stage = _Stages()
-    stage.do(f"gather English text from {inputs}", corpus, lambda: gather(inputs, corpus))
-    stage.do(
-        "learn a WordPiece vocabulary",
-        vocab,
-        lambda: learn_vocab(
-            [corpus],
-            vocab,
-            vocab_size=config.model.vocab_size,
-            lower_case=config.data.lower_case,
-            strip_accents=config.data.strip_accents,
-            tokenize_chinese_chars=config.data.tokenize_chinese_chars,
-        ),
-    )
-    stage.do(
-        "build shards",
-        os.path.join(shards, "dataset.json"),
-        lambda: _build(corpus, vocab, shards, config),
-    )
-    # This one knows itself how far it is.
-    stage.do("pre-train", None, lambda: pretraining.pretrain(config, workdir))
-    trained = os.path.join(workdir, "checkpoints", "checkpoint")
-    results = os.path.join(workdir, "eval.json")
-    stage.do(
-        "evaluate on held-out documents",
-        results,
-        lambda: evaluation.evaluate(workdir, random_words=True),
-        newer_than=trained,
-    )
-    stage.do(
-        "export for serving",
-        bundle,
-        lambda: export_run(workdir, serving, VERSION, overwrite=True),
-        newer_than=trained,
-    )
-    stage.do("load the bundle, swap words", None, lambda: _show(bundle, config))
-    stage.do(
-        "draw loss curves",
-        picture,
-        lambda: curves.draw(os.path.join(workdir, "metrics.jsonl"), picture, _panels(config)),
-        newer_than=trained,
-    )
+    def __init__(self, config: Config, workdir: str, inputs: str, minutes: float | None):
+        self._config, self._workdir, self._inputs = config, workdir, inputs
+        self._data = os.path.join(workdir, "data")
+        self._corpus = os.path.join(self._data, "corpus.txt")
+        self._vocab = os.path.join(self._data, *Vocabulary.FILES)
+        self._trained = os.path.join(workdir, "checkpoints", "checkpoint")
+        self._metrics = os.path.join(workdir, "metrics.jsonl")
+        self._results = os.path.join(workdir, "eval.json")
+        self._serving = os.path.join(workdir, "serving")
+        self._bundle = os.path.join(self._serving, str(VERSION))
+        self._picture = os.path.join(workdir, "curves.png")
+        self._authors = os.path.join(workdir, "authors")
+        self._report = os.path.join(workdir, "report.html")
+        config.data.dir = os.path.join(self._data, "shards")
+        self._minutes = minutes
+        if minutes is not None and os.path.exists(os.path.join(workdir, "config.json")):
+            config.train.num_steps = configuration.load(workdir).train.num_steps
+            self._minutes = None
+        self._budget = TimeBudget(self._minutes)
+        self._chooses = self._minutes is not None and config.train.num_steps > FEWEST_STEPS
 
-    metrics = read_json(results)
-    headline = objectives.objective_class(config).headline
-    print(summary(metrics, headline, baselines(metrics, config)))
-    print(
-        f"\nCurves: {picture}\nBundle: {bundle}\nTotal: {_duration(time.monotonic() - start)}",
-        flush=True,
-    )
-    return metrics
+    def run(self) -> dict[str, float]:
+        config = self._config
+        _keep_input(os.path.join(self._data, "input.txt"), self._corpus, self._inputs)
+        self._stages = self._list()
+        stages.run(self._stages, self._budget)
+        metrics = read_json(self._results)
+        headline = objectives.objective_class(config).headline
+        print(summary(metrics, headline, baselines(metrics, config)))
+        print(
+            f"\nReport: {self._report}\nCurves: {self._picture}\nBundle: {self._bundle}\n"
+            f"Total: {stages.duration(self._budget.elapsed)}",
+            flush=True,
+        )
+        return metrics
+
+    def _list(self) -> list[Stage]:
+        """All stages; their seconds are those of two quiet cores."""
+        config, trained = self._config, self._trained
+        lines = log.read(self._metrics)
+        steps = config.train.num_steps - (lines[-1]["step"] if lines else 0)
+        self._training = Stage(
+            "pre-train",
+            COMPILING_SECONDS + steps * STEP_SECONDS if steps > 0 else 0,
+            lambda: pretraining.pretrain(config, self._workdir),
+        )
+        return [
+            Stage(
+                f"gather text from {self._inputs}",
+                1,
+                lambda: gather(self._inputs, self._corpus),
+                self._corpus,
+            ),
+            Stage("learn a WordPiece vocabulary", 3, self._learn, self._vocab),
+            Stage(
+                "build shards",
+                8,
+                lambda: _build(self._corpus, self._vocab, config),
+                os.path.join(config.data.dir, "dataset.json"),
+            ),
+            Stage("choose the number of steps", 12 if self._chooses else 0, self._choose),
+            self._training,
+            Stage(
+                "evaluate on held-out documents",
+                12,
+                lambda: evaluation.evaluate(self._workdir, random_words=True),
+                self._results,
+                trained,
+            ),
+            Stage(
+                "export for serving",
+                15,
+                lambda: export_run(self._workdir, self._serving, VERSION, overwrite=True),
+                self._bundle,
+                trained,
+            ),
+            Stage("load the bundle, swap words", 4, lambda: _show(self._bundle, config)),
+            Stage(
+                "draw loss curves",
+                3,
+                lambda: curves.draw(self._metrics, self._picture, _panels(config)),
+                self._picture,
+                trained,
+            ),
+            Stage(
+                "fine-tune: which author wrote this sentence?",
+                15,
+                self._finetune,
+                os.path.join(self._authors, "results.json"),
+                trained,
+            ),
+            Stage(
+                "write the report",
+                8,
+                lambda: write_report(self._workdir),
+                self._report,
+                trained,
+            ),
+        ]
+
+    def _learn(self) -> None:
+        learn_vocab(
+            [self._corpus],
+            self._vocab,
+            vocab_size=self._config.model.vocab_size,
+            lower_case=self._config.data.lower_case,
+            strip_accents=self._config.data.strip_accents,
+            tokenize_chinese_chars=self._config.data.tokenize_chinese_chars,
+        )
+
+    def _choose(self) -> None:
+        """Gives the run as many steps as there is time for, if it is a new one with a budget."""
+        train = self._config.train
+        if self._minutes is None or not self._chooses:
+            print(f"{train.num_steps:,} steps")
+            return
+        others = sum(
+            stage.seconds for stage in self._stages[self._stages.index(self._training) + 1 :]
+        )
+        step_seconds = self._budget.measure(self._config)
+        decision = self._budget.choose_steps(
+            train.num_steps, step_seconds, others + COMPILING_SECONDS
+        )
+        print(decision.describe(train.num_steps, self._minutes))
+        train.num_steps = decision.num_steps
+        self._training.seconds = self._budget.reference(decision.seconds) + COMPILING_SECONDS
+
+    def _finetune(self) -> None:
+        if self._inputs != NOVELS:
+            print(f"left out: its sentences are of {NOVELS}")
+            return
+        data = os.path.join(self._data, "authors")
+        author_task.write(data, EVAL_FRACTION)
+        results = author_task.finetune_authors(self._config, self._workdir, data, self._authors)
+        print(author_task.summary(data, self._authors, results))
 
 
 def _panels(config: Config) -> list[Metric]:
@@ -185,39 +279,11 @@ def summary(metrics: dict[str, float], headline: Sequence[Metric], known: dict[s
     return "\n".join(lines)
 
 
-class _Stages:
-    """Numbers stages, times them, and leaves out what is there."""
-
-    def __init__(self):
-        self._number = 0
-
-    def do(
-        self,
-        title: str,
-        result: str | None,
-        work: Callable[[], object],
-        newer_than: str | None = None,
-    ) -> None:
-        """Does the work unless its result exists (and is newer than another file)."""
-        self._number += 1
-        print(f"\n[{self._number}/{NUM_STAGES}] {title}", flush=True)
-        if (
-            result
-            and os.path.exists(result)
-            and (newer_than is None or os.path.getmtime(result) >= os.path.getmtime(newer_than))
-        ):
-            print(f"      already there: {result}", flush=True)
-            return
-        start = time.monotonic()
-        work()
-        print(f"      {_duration(time.monotonic() - start)}", flush=True)
-
-
-def _build(corpus: str, vocab: str, shards: str, config: Config) -> None:
+def _build(corpus: str, vocab: str, config: Config) -> None:
     manifest = build_dataset(
         [corpus],
         vocab,
-        shards,
+        config.data.dir,
         seq_length=config.model.max_positions,
         eval_fraction=EVAL_FRACTION,
         tokenizer=config.data.tokenizer,
@@ -244,8 +310,3 @@ def _show(bundle: str, config: Config) -> None:
         THRESHOLD,
         colour=sys.stdout.isatty(),
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"

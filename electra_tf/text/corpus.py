@@ -6,6 +6,7 @@ line feed, a carriage return or both.
   *.txt     blank lines separate documents
   *.jsonl   each line is an object, whose field `text` is one document
   tfds:NAME[:SPLIT]   a TensorFlow Datasets data set, by default its split "train"
+  docs:novels         the novels that come with electra_tf (see novels/)
   docs:installed      prose from the Python packages installed here (see docstrings.py)
 
 The files may be compressed: .gz, .xz, .bz2.
@@ -30,6 +31,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from electra_tf import extras, first_bytes
 from electra_tf.errors import UserError
 from electra_tf.files import expand
+from electra_tf.text import novels
 from electra_tf.text.docstrings import installed_documents
 
 Document = list[bytes]
@@ -39,6 +41,7 @@ Document = list[bytes]
 MAX_DOCUMENT_BYTES = 8 << 20
 MAX_JSON_LINE_BYTES = 64 << 20
 
+NOVELS, INSTALLED = "docs:novels", "docs:installed"
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _REPLACEMENT = "\ufffd".encode()
 _FORMATS = (".txt", ".jsonl")
@@ -86,11 +89,11 @@ def find_sources(inputs: Sequence[str], text_field: str = "text") -> list[Source
     """
     names = [expand(name.strip()) for value in inputs for name in value.split(",") if name.strip()]
     if not names:
-        raise UserError("The input must name at least one file, tfds:NAME or docs:installed.")
+        raise UserError("The input must name at least one file, tfds:NAME or docs:novels.")
     sources: dict[str, Source] = {}
     for name in names:
         scheme, _, rest = name.partition(":")
-        if scheme == "tfds" and rest or name == "docs:installed":
+        if scheme == "tfds" and rest or name in _DOCS:
             sources[name] = Source(len(sources), name, scheme, text_field=text_field)
             continue
         paths = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
@@ -277,8 +280,7 @@ def read_source(source: Source, problems: Counter) -> Iterator[Document]:
       UserError: the file is damaged, or the data set or its text field is not there.
     """
     if source.kind == "docs":
-        for paragraphs in installed_documents():
-            yield [paragraph.encode("utf-8", "ignore") for paragraph in paragraphs]
+        yield from _DOCS[source.name]()
     elif source.kind == "tfds":
         yield from _tfds_documents(source, problems)
     else:
@@ -290,6 +292,14 @@ def read_source(source: Source, problems: Counter) -> Iterator[Document]:
             raise UserError(
                 f"The input must be readable to its end. Received: {source.name} ({error})"
             ) from None
+
+
+def _installed_documents() -> Iterator[Document]:
+    for paragraphs in installed_documents():
+        yield [paragraph.encode("utf-8", "ignore") for paragraph in paragraphs]
+
+
+_DOCS = {NOVELS: novels.documents, INSTALLED: _installed_documents}
 
 
 def _tfds_documents(source: Source, problems: Counter) -> Iterator[Document]:

@@ -23,7 +23,21 @@ from electra_tf.train.signals import Interrupted, StopSignals
 from electra_tf.train.state import TrainState
 from electra_tf.train.step import TrainStep
 from electra_tf.train.strategy import Runtime
-from electra_tf.train.task import EvaluatedTask, Task
+from electra_tf.train.task import EvaluatedTask, Task, TrainedObjective
+
+
+def require_even_batches(
+    settings: TrainConfig, objective: TrainedObjective, runtime: Runtime
+) -> None:
+    """Raises UserError unless a batch can be split evenly over devices and micro-batches."""
+    parts = runtime.num_replicas * settings.accumulation_steps
+    if settings.batch_size % parts:
+        raise UserError(
+            f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
+            f"{runtime.num_replicas} x {settings.accumulation_steps}. "
+            f"Received: {settings.batch_size}"
+        )
+    objective.check_rows(settings.batch_size // parts)
 
 
 class Trainer:
@@ -56,18 +70,10 @@ class Trainer:
         runtime: Runtime,
         initialize: Callable[[TrainState], None] | None = None,
     ):
-        if settings.batch_size % (runtime.num_replicas * settings.accumulation_steps):
-            raise UserError(
-                f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
-                f"{runtime.num_replicas} x {settings.accumulation_steps}. "
-                f"Received: {settings.batch_size}"
-            )
+        objective = task.objective
+        require_even_batches(settings, objective, runtime)
         self._task, self._settings = task, settings
         self._workdir, self._runtime = workdir, runtime
-        objective = task.objective
-        objective.check_rows(
-            settings.batch_size // (runtime.num_replicas * settings.accumulation_steps)
-        )
         self._optimizers = build_network_optimizers(
             optimizers, settings.num_steps, objective.num_layers()
         )

@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
+from electra_tf import config as configuration
 from electra_tf.config import Config
 from electra_tf.errors import UserError
-from electra_tf.runs import quickstart
+from electra_tf.runs import author_task, quickstart, time_budget
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow
@@ -44,10 +45,10 @@ def folder(tmp_path_factory):
 def again(folder, capsys):
     """Does in this process what the command does; gives what it has printed."""
 
-    def again(inputs=folder / "text.txt", **settings) -> str:
+    def again(inputs=folder / "text.txt", minutes=None, **settings) -> str:
         config = Config.from_file("configs/quickstart.py")
         config.train = dataclasses.replace(config.train, **SETTINGS | settings)
-        quickstart.run(config, str(folder / "run"), str(inputs))
+        quickstart.run(config, str(folder / "run"), str(inputs), minutes)
         return capsys.readouterr().out
 
     return again
@@ -99,7 +100,7 @@ def test_quickstart_stops_continues_and_reuses(folder, again):
         "disc_auc_uniform",
         "most_frequent_token_share",
     } <= set(metrics)
-    for text in ("[8/8]", "chance", "always the most frequent", "suspicion", "Total:"):
+    for text in ("[11/11]", "left out: its sentences", "chance", "suspicion", "Total:"):
         assert text in done.stdout
 
     # The third has nothing to do but show.
@@ -109,12 +110,36 @@ def test_quickstart_stops_continues_and_reuses(folder, again):
     assert (workdir / "metrics.jsonl").read_bytes() == trained
     assert "suspicion" in printed
 
+    # A budget does not change the number of steps of a run that has begun.
+    assert again(minutes=60, num_steps=4500).count("already there") == 6
+    assert (workdir / "metrics.jsonl").read_bytes() == trained
+
     # More steps: what was made of fewer is made again; another corpus is another workdir.
     assert again(num_steps=NUM_STEPS + 1).count("already there") == 3
     card = (workdir / "serving" / "1" / "model_card.json").read_text(encoding="utf-8")
     assert json.loads(card)["step"] == NUM_STEPS + 1
     with pytest.raises(UserError, match="A quickstart must keep its corpus"):
         again(inputs="docs:installed")
+
+
+def test_a_step_is_measured(folder):
+    config = configuration.load(str(folder / "run"))
+    tracing, step = time_budget.step_seconds(config)
+    assert 0 < step < tracing
+
+
+def test_authors_are_told_apart(folder, monkeypatch, capsys):
+    """A tiny fine-tuning, twice: the second replaces the first."""
+    monkeypatch.setattr(author_task, "NUM_SENTENCES", {"train": 8, "dev": 4})
+    monkeypatch.setattr(author_task, "EPOCHS", 1.0)
+    run, data, workdir = (str(folder / name) for name in ("run", "sentences", "authors"))
+    author_task.write(data, quickstart.EVAL_FRACTION)
+    config = configuration.load(run)
+    for _ in range(2):
+        results = author_task.finetune_authors(config, run, data, workdir)
+    printed = author_task.summary(data, workdir, results)
+    assert "12 sentences" in printed and "always the same author: 0.333" in printed
+    assert printed.count("; it is ") == 2
 
 
 @pytest.mark.parametrize("name", ["mlm", "electric", "replace_mlm"])

@@ -185,3 +185,11 @@ def test_deployment_files_are_installed(installed):
     folder = next(installed.glob("lib/python*/site-packages/electra_tf/commands/export/tf_serving"))
     ours = {path.name: path.read_bytes() for path in (ROOT / "export" / "tf_serving").iterdir()}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == ours
+
+
+def test_the_novels_are_installed(installed):
+    folder = next(installed.glob("lib/python*/site-packages/electra_tf/text/novels"))
+    ours = ROOT / "electra_tf" / "text" / "novels"
+    there = {path.name: path.read_bytes() for path in ours.iterdir() if path.is_file()}
+    assert len(there) == 8
+    assert {name: (folder / name).read_bytes() for name in there} == there

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from electra_tf.text import chunks as chunking
 from electra_tf.text import corpus
 from electra_tf.text.docstrings import installed_documents, prose_paragraphs
+from electra_tf.text.novels import NOVELS
 
 
 def documents(path, problems=None, **settings):
@@ -186,3 +188,16 @@ def test_installed_documents(tmp_path):
     got = list(installed_documents(counts, str(tmp_path)))
     assert got == [[PROSE + " Also."], [PROSE, other[:60] + " " + other[60:].strip()]]
     assert counts == {"files": 3, "paragraphs_kept": 3, "paragraphs_repeated": 1}
+
+
+def test_novels():
+    (source,) = corpus.find_sources(["docs:novels"])
+    problems = Counter()
+    documents = list(corpus.read_source(source, problems))
+    assert len(documents) == 173 and not problems
+    assert len(NOVELS) == 6
+    assert all(line.strip() == line != b"" for document in documents for line in document)
+    text = b"\n\n".join(b"\n".join(document) for document in documents)
+    assert 2.9e6 < len(text) < 3e6 and b"Gutenberg" not in text
+    # The quickstart's figures are of this text.
+    assert hashlib.sha256(text).hexdigest()[:16] == "c750bd766412227b"
