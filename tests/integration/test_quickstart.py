@@ -85,6 +85,7 @@ def test_quickstart_stops_continues_and_reuses(folder, again):
         "vocab.txt",
         "metrics.jsonl",
         "eval.json",
+        "report.html",
         "curves.png",
         "checkpoints/checkpoint",
         "data/shards/dataset.json",
@@ -106,12 +107,12 @@ def test_quickstart_stops_continues_and_reuses(folder, again):
     # The third has nothing to do but show.
     trained = (workdir / "metrics.jsonl").read_bytes()
     printed = again()
-    assert printed.count("already there") == 6
+    assert printed.count("already there") == 7
     assert (workdir / "metrics.jsonl").read_bytes() == trained
     assert "suspicion" in printed
 
     # A budget does not change the number of steps of a run that has begun.
-    assert again(minutes=60, num_steps=4500).count("already there") == 6
+    assert again(minutes=60, num_steps=4500).count("already there") == 7
     assert (workdir / "metrics.jsonl").read_bytes() == trained
 
     # More steps: what was made of fewer is made again; another corpus is another workdir.
