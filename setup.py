@@ -71,7 +71,7 @@ setuptools.setup(
             "serving/checking/*.c",
             "serving/client/playground_page/*",
         ],
-        "electra_tf.pretrained": ["*/*", "*/checkpoints/*"],
+        "electra_tf.pretrained": ["*/*.json", "*/*.md", "*/*.txt", "*/checkpoints/*"],
         "electra_tf.commands.export": ["tf_serving/*"],
     },
     entry_points={"console_scripts": ["electra_tf = electra_tf.__main__:main"]},

@@ -181,7 +181,8 @@ def _start(main, tensorflow, backends, argv):
 
 def _leave(code):
     """Ends the process at once: to take a traced model apart would need seconds."""
-    interrupts.ended()
+    if not code:
+        interrupts.ended()  # else `_guarded` has said so
     with stderr.muted() if code else contextlib.nullcontext():  # the error is told
         atexit._run_exitfuncs()
     with contextlib.suppress(OSError):

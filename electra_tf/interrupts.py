@@ -72,8 +72,8 @@ def raise_in_main() -> None:
 
 
 def ended() -> None:
-    """The command has ended: nothing is raised any more; a further signal, no echo, leaves."""
-    since = time.monotonic()
+    """From here on nothing is raised: a signal that is no echo of the first ends the process."""
+    since = _received[-1][1] if _received else time.monotonic()
 
     def leave(number, frame):
         del frame

@@ -26,9 +26,9 @@ _INPUT = flags.DEFINE_string(
 _MINUTES = flags.DEFINE_float(
     "minutes",
     7.0,
-    "How long all of it may take, about. A new run measures how fast a step is and trains for as "
-    "many as fit, at most config.train.num_steps, at least 1,000. Without effect where "
-    "--config.train.num_steps is given or a run is continued.",
+    "How long all of it may take, about, with a model of the quickstart's size. A new run measures "
+    "how fast a step is and trains for as many as fit, at most config.train.num_steps, at least "
+    "1,000. Without effect where --config.train.num_steps is given or a run is continued.",
     lower_bound=0.1,
 )
 

@@ -8,7 +8,7 @@ read as any model (`files.expand` knows the names); outputs never lie among them
 import os
 
 PREFIX = "pretrained:"
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.dirname(os.path.realpath(__file__))
 
 
 def directories() -> dict[str, str]:

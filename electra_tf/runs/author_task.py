@@ -12,6 +12,7 @@ from typing import Any
 
 from electra_tf import files
 from electra_tf.config import Config, FinetuneConfig
+from electra_tf.config.finetuning import TaskConfig
 from electra_tf.data.manifest import HASH_RANGE
 from electra_tf.data.shards import document_hash
 from electra_tf.runs.finetuning import finetune
@@ -85,9 +86,9 @@ def finetune_authors(config: Config, run: str, data: str, workdir: str) -> dict[
     Returns:
         What results.json holds.
     """
-    shutil.rmtree(workdir, ignore_errors=True)
-    settings = FinetuneConfig.from_file("configs/custom.py:classification")
-    settings.task.name = _NAME
+    if os.path.exists(workdir):
+        shutil.rmtree(workdir)
+    settings = FinetuneConfig(task=TaskConfig(kind="classification", name=_NAME))
     settings.task.max_seq_length = min(config.model.max_positions, 32)
     settings.data.dir, settings.init_from = data, run
     settings.train.num_epochs, settings.optimizer.learning_rate = EPOCHS, RATE

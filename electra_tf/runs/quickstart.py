@@ -7,6 +7,7 @@ so a second call continues the first.
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,19 +18,21 @@ from electra_tf.data.build import build_dataset
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
-from electra_tf.runs import author_task, curves, evaluation, pretraining, stages
+from electra_tf.runs import author_task, curves, evaluation, loaded, pretraining, stages
 from electra_tf.runs.baselines import baselines
 from electra_tf.runs.report import write_report
 from electra_tf.runs.stages import Stage
 from electra_tf.runs.time_budget import FEWEST_STEPS, TimeBudget
 from electra_tf.serving.bundle import export_run
 from electra_tf.serving.client import show_replaced
+from electra_tf.serving.client.replaced_words import words_of
 from electra_tf.text.corpus import NOVELS, find_sources
 from electra_tf.text.dropped import Reading
 from electra_tf.text.learn import learn_vocab
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import log
 
+READY = "pretrained:small-wiki-novels"  # what minutes of a GPU make of the same method
 EVAL_FRACTION = 0.04
 VERSION = 1
 THRESHOLD = 0.3  # from which a word is marked: about one token in eight was replaced in training
@@ -71,7 +74,7 @@ def run(
     Returns:
         The content of eval.json.
     """
-    workdir = files.workdir(workdir, (), ())
+    workdir = files.workdir(workdir, (), own=("authors", "report.html"))
     with files.one_writer(workdir):
         return _Quickstart(config, workdir, inputs, minutes).run()
 
@@ -155,7 +158,8 @@ class _Quickstart:
                 self._bundle,
                 trained,
             ),
-            Stage("load the bundle, swap words", 4, lambda: _show(self._bundle, config)),
+            Stage("load the bundle, swap words", 4, lambda: _show_own(self._bundle, config)),
+            Stage(f"ask {READY} the same", 12, _show_ready),
             Stage(
                 "draw loss curves",
                 3,
@@ -165,7 +169,7 @@ class _Quickstart:
             ),
             Stage(
                 "fine-tune: which author wrote this sentence?",
-                15,
+                15 if self._inputs == NOVELS else 0,
                 self._finetune,
                 os.path.join(self._authors, "results.json"),
                 trained,
@@ -299,14 +303,33 @@ def _build(corpus: str, vocab: str, config: Config) -> None:
         )
 
 
-def _show(bundle: str, config: Config) -> None:
+def _show(detect: show_replaced.Detect) -> None:
+    pairs = show_replaced.pairs_of(list(SWAPS))
+    show_replaced.show(pairs, detect, THRESHOLD, colour=sys.stdout.isatty())
+
+
+def _show_own(bundle: str, config: Config) -> None:
     served = [each.signature for each in objectives.objective_class(config).served]
-    if "detect_replaced" not in served:
+    if show_replaced.SIGNATURE in served:
+        _show(show_replaced.load(bundle))
+    else:
         print(f"left out: config.objective.name={config.objective.name} trains no detector of them")
-        return
-    show_replaced.show(
-        show_replaced.pairs_of(list(SWAPS)),
-        show_replaced.load(bundle),
-        THRESHOLD,
-        colour=sys.stdout.isatty(),
-    )
+
+
+def _show_ready() -> None:
+    model = loaded.load(READY)
+
+    def detect(texts):
+        found: Any = model.predict(texts)
+        return [words_of(text, _columns(tokens)) for text, tokens in zip(texts, found, strict=True)]
+
+    _show(detect)
+
+
+def _columns(tokens: list[dict[str, Any]]) -> dict[str, list]:
+    """What `predict` says of a text's tokens, as the signature detect_replaced says it."""
+    return {
+        "start_offset": [token["start"] for token in tokens],
+        "end_offset": [token["end"] for token in tokens],
+        "replaced_probability": [token["replaced_probability"] for token in tokens],
+    }

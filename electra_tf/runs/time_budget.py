@@ -119,7 +119,8 @@ class TimeBudget:
             seconds: of what is left, on the machine of the estimates.
         """
         if self._minutes is not None and self._slowness is None:
-            return f"at most {in_minutes(60 * self._minutes - self.elapsed)} left"
+            rest = 60 * self._minutes - self.elapsed
+            return f"at most {in_minutes(rest)} left" if rest > 0 else "over the time of --minutes"
         return f"about {in_minutes(self.estimate(seconds))} left"
 
 

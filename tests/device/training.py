@@ -246,7 +246,7 @@ class Run:
                     "seconds": done - begin,
                     "elapsed": kit.seconds_since_start(),
                     "share": (done - begin) / budget,
-                    "learning_rate": float(rates[-1, 0]),
+                    "learning_rates": rates[-1].tolist(),
                     "tokens_per_second": speed,
                     "mfu": speed * self.flops / self.peak,
                     **norms,

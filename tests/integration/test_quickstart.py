@@ -101,7 +101,7 @@ def test_quickstart_stops_continues_and_reuses(folder, again):
         "disc_auc_uniform",
         "most_frequent_token_share",
     } <= set(metrics)
-    for text in ("[11/11]", "left out: its sentences", "chance", "suspicion", "Total:"):
+    for text in ("[12/12]", "left out: its sentences", "chance", "suspicion", "Total:"):
         assert text in done.stdout
 
     # The third has nothing to do but show.

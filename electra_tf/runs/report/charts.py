@@ -181,7 +181,7 @@ def tick_label(value: float) -> str:
     for size, name, least in ((1e9, "G", 1e9), (1e6, "M", 1e6), (1e3, "k", 1e4)):
         if abs(value) >= least:
             return f"{value / size:g}{name}" if abs(value) < 1e12 else large(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.7g}"
 
 
 def _key(name: str, number: int) -> Html:

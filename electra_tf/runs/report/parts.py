@@ -53,8 +53,9 @@ def read_metrics(directory: str) -> list[dict]:
     path = os.path.join(directory, "metrics.jsonl")
     try:
         lines = log.read(path)
-        assert all(type(line["step"]) is int and type(line["split"]) is str for line in lines)
-    except (AssertionError, KeyError, TypeError, ValueError):
+        if not all(type(line["step"]) is int and type(line["split"]) is str for line in lines):
+            raise ValueError("a step or split of another type")
+    except (KeyError, TypeError, ValueError):
         raise UserError(
             'A metrics.jsonl must have {"step": …, "split": …} in each line, as training writes '
             f"it; remove the lines that differ. Received: {path}"

@@ -28,7 +28,7 @@ class PretrainingRun:
         directory: of the run.
         config: its config.json.
         objective: what is trained.
-        seq_length: tokens of an example.
+        seq_length: tokens of an example; without the data the most that the model reads.
         step: that the run has come to.
         lines: of metrics.jsonl.
         weights: number of trained numbers by network, the first part of their paths.
@@ -53,9 +53,17 @@ class PretrainingRun:
     differences: dict[str, tuple[object, object]]
 
     @property
+    def begin(self) -> int:
+        """The step at which it has begun: 0, but for one that counts on from another model's."""
+        first = next(iter(self.of_split("train")), None)
+        if first is None or self.config.init_schedule != "continue":
+            return 0
+        return max(0, first["step"] - self.config.train.log_steps)
+
+    @property
     def tokens(self) -> int:
-        """That the run has read, padding included."""
-        return self.step * self.config.train.batch_size * self.seq_length
+        """That the run has read, padding included; at most, where the data is missing."""
+        return (self.step - self.begin) * self.config.train.batch_size * self.seq_length
 
     def flops(self, count=paper_flops.training) -> float:
         """Operations so far, by `paper_flops` or `flops`."""
@@ -64,7 +72,7 @@ class PretrainingRun:
     @property
     def seconds(self) -> float:
         """Of all training steps with a line in metrics.jsonl, without evaluations and pauses."""
-        seconds, former = 0.0, 0
+        seconds, former = 0.0, self.begin
         for line in self.of_split("train"):
             tokens = (line["step"] - former) * self.config.train.batch_size * self.seq_length
             seconds += tokens / line.get("tokens_per_second", float("inf"))

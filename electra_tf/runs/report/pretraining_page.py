@@ -26,7 +26,7 @@ def render(run: PretrainingRun) -> str:
     config, objective = run.config, run.objective
     title = (
         f"{config.objective.name}: {run.step:,} of {config.train.num_steps:,} steps, "
-        f"{short(run.tokens)} tokens, {large(run.flops())} FLOPs"
+        f"{_bound(run)}{short(run.tokens)} tokens, {_bound(run)}{large(run.flops())} FLOPs"
     )
     return page.document(
         title, f"{objective.description}, pre-trained in {run.directory}", _sections(run)
@@ -52,16 +52,21 @@ def _sections(run: PretrainingRun) -> Iterator[Html]:
     yield page.section("Config: what differs from the defaults", page.differences(run.differences))
 
 
+def _bound(run: PretrainingRun) -> str:
+    """Before a number that the length of the examples decides: it is not known without them."""
+    return "at most " if isinstance(run.data, Missing) else ""
+
+
 def _facts(run: PretrainingRun) -> Html:
     config, weights = run.config, run.weights
     known: dict[str, object] = {
         "objective": run.objective.description,
         "encoder": _size(config.model),
         "steps": f"{run.step:,} of {config.train.num_steps:,}",
-        "batch": f"{config.train.batch_size:,} x {run.seq_length:,} tokens",
-        "tokens read, padding included": short(run.tokens),
-        "FLOPs as the paper counts": large(run.flops()),
-        "FLOPs of matrix products": large(run.flops(flops.training)),
+        "batch": f"{config.train.batch_size:,} x {_bound(run)}{run.seq_length:,} tokens",
+        "tokens read, padding included": _bound(run) + short(run.tokens),
+        "FLOPs as the paper counts": _bound(run) + large(run.flops()),
+        "FLOPs of matrix products": _bound(run) + large(run.flops(flops.training)),
     }
     if run.objective.trains_generator:
         known["generator"] = _size(config.generator_model())
@@ -69,9 +74,9 @@ def _facts(run: PretrainingRun) -> Html:
         known["weights"] = f"{sum(weights.values()):,}"
     if run.seconds:
         per_token = run.objective.training_flops_per_token(run.seq_length)
-        seen = sum(line["step"] for line in run.of_split("train")[-1:])
+        seen = sum(line["step"] for line in run.of_split("train")[-1:]) - run.begin
         speed = seen * config.train.batch_size * run.seq_length / run.seconds
-        known["time of the training steps"] = duration(run.seconds)
+        known["time of the training steps"] = _bound(run) + duration(run.seconds)
         known["speed, mean"] = f"{short(round(speed))} tokens/s, {large(speed * per_token)} FLOP/s"
     known |= {
         "precision": config.runtime.precision,

@@ -1,4 +1,6 @@
-"""Which words of texts a bundle's discriminator takes for replaced, as lines for people."""
+"""Which words of texts a discriminator takes for replaced, as lines for people."""
+
+from collections.abc import Callable
 
 from electra_tf.errors import UserError
 from electra_tf.serving.client.answers import rows_of
@@ -7,6 +9,8 @@ from electra_tf.serving.client.replaced_words import Word, compare, render, word
 
 ARROW = " => "
 SIGNATURE = "detect_replaced"
+
+Detect = Callable[[list[str]], list[list[Word]]]  # texts to their words, with probabilities
 
 
 def pairs_of(texts: list[str]) -> list[tuple[str, str]]:
@@ -24,20 +28,25 @@ def pairs_of(texts: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def load(path: str) -> LocalBundle:
-    """A bundle that detects; raises UserError for another."""
+def load(path: str) -> Detect:
+    """Detection by a bundle; raises UserError for one that cannot."""
     bundle = LocalBundle(path)
     if SIGNATURE not in bundle.signatures:
         raise UserError(
             f"A bundle must have the signature {SIGNATURE}. Received: {path} with "
             f"{', '.join(bundle.signatures)}"
         )
-    return bundle
+
+    def detect(texts):
+        answers = rows_of(bundle.predict({"text": texts}, SIGNATURE))
+        return [words_of(text, answer) for text, answer in zip(texts, answers)]
+
+    return detect
 
 
-def show(pairs: list[tuple[str, str]], bundle: LocalBundle, threshold: float, colour: bool) -> None:
+def show(pairs: list[tuple[str, str]], detect: Detect, threshold: float, colour: bool) -> None:
     """Prints every text; for pairs, how suspicious each changed word is, before and after."""
-    originals, changed = (_detect(bundle, list(texts)) for texts in zip(*pairs))
+    originals, changed = (detect(list(texts)) for texts in zip(*pairs))
     comparisons = [compare(*both) for both in zip(originals, changed)]
     for (_, text), words, of_text in zip(pairs, changed, comparisons):
         print(render(text, words, threshold, colour))
@@ -56,8 +65,3 @@ def show(pairs: list[tuple[str, str]], bundle: LocalBundle, threshold: float, co
             f"{len(found) / 2:g}), {first} are their text's most suspicious word (chance: "
             f"{chance:.1f})."
         )
-
-
-def _detect(bundle: LocalBundle, texts: list[str]) -> list[list[Word]]:
-    answers = rows_of(bundle.predict({"text": texts}, SIGNATURE))
-    return [words_of(text, answer) for text, answer in zip(texts, answers)]
