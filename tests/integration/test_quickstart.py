@@ -147,5 +147,5 @@ def test_authors_are_told_apart(folder, monkeypatch, capsys):
 def test_an_objective_without_a_detector_shows_no_swapped_words(name, capsys):
     config = Config()
     config.objective.name = name
-    quickstart._show("/no/bundle", config)
+    quickstart._show_own("/no/bundle", config)
     assert f"config.objective.name={name} trains no detector" in capsys.readouterr().out
