@@ -3,7 +3,7 @@
 | file                                      | what it is                                        |
 | ----------------------------------------- | ------------------------------------------------- |
 | `saved_model.pb`, `variables/`            | the graph and its weights                         |
-| `assets/vocab.txt`                        | the tokenizer's files, for whoever sends ids   |
+| `assets/vocab.txt`                        | the tokenizer's files, for clients that send ids  |
 | `assets.extra/tf_serving_warmup_requests` | see `serving/warmup.py`                           |
 | `model_card.json`                         | see `serving/model_card.py`                       |
 """
