@@ -12,6 +12,8 @@ from keras import ops
 
 from electra_tf.models.blocks import are_compiled, block
 
+AT_ONCE = 64  # keys of dropout that are computed together
+
 
 class FixedKey(keras.random.SeedGenerator):
     """A seed for one call of a `keras.random` function: two numbers, given, not drawn."""
@@ -45,33 +47,56 @@ class Dropout:
     the global batch is a function of (seed, step, call number, row), whoever computes it.
 
     Args:
-        seed: the experiment's.
+        seed: the experiment's; or its `dropout_words`, a tensor, so that a graph traced once serves
+            any seed.
         step: int32 scalar, tensor or Python int.
         first_row: int32 scalar, the first row's number in the global batch.
         rows: of this call's batch; tensors to drop of are row after row.
     """
 
-    def __init__(self, seed: int, step, first_row=0, rows: int = 1):
+    def __init__(self, seed, step, first_row=0, rows: int = 1):
         self._seed, self._step = seed, step
         self._first_row, self._rows = first_row, rows
-        self._calls = 0
+        self._calls, self._keys = 0, []
 
     def __call__(self, inputs, rate: float):
         """Inverted dropout of a float tensor of any shape; rate 0 adds no operation."""
         key = self.key(rate)
         if key is None:
             return inputs
-        return _drop_with_gradient(inputs, key, rate) if are_compiled() else drop(inputs, key, rate)
+        return _drop_with_gradient(inputs, key, rate)
 
     def key(self, rate: float):
         """The key of the next call, uint32 [4] for `drop`; None if the rate is 0."""
         if not rate:
             return None
+        if self._calls == len(self._keys):
+            self._keys += self._next_keys()
         self._calls += 1
-        base = _uint32(zlib.crc32(f"{self._seed}/dropout/{self._calls}".encode()))
-        first = _mixed(_mixed(base) + ops.cast(self._step, "uint32"))
-        second = _mixed(ops.bitwise_xor(first, _uint32(0x9E3779B9)))
-        return ops.stack([first, second, ops.cast(self._first_row, "uint32"), _uint32(self._rows)])
+        return self._keys[self._calls - 1]
+
+    def _next_keys(self):
+        """The keys of AT_ONCE more calls: a key alone takes as many operations as all of them."""
+        first, last = self._calls, self._calls + AT_ONCE
+        if isinstance(self._seed, int):
+            words = _uint32([_dropout_word(self._seed, call) for call in range(first, last)])
+        else:
+            words = ops.cast(self._seed[first:last], "uint32")
+        one = _mixed(_mixed(words) + ops.cast(self._step, "uint32"))
+        other = _mixed(ops.bitwise_xor(one, _uint32(0x9E3779B9)))
+        row = ops.broadcast_to(ops.cast(self._first_row, "uint32"), (AT_ONCE,))
+        rows = ops.broadcast_to(_uint32(self._rows), (AT_ONCE,))
+        return ops.unstack(ops.stack([one, other, row, rows], axis=1))
+
+
+def dropout_words(seed: int, calls: int) -> np.ndarray:
+    """What `Dropout` makes of a seed for that many calls, int64 [calls]."""
+    return np.array([_dropout_word(seed, call) for call in range(calls)], np.int64)
+
+
+def _dropout_word(seed: int, call: int) -> int:
+    """Of a call, counted from 0; its name counts from 1."""
+    return zlib.crc32(f"{seed}/dropout/{call + 1}".encode())
 
 
 def drop(inputs, key, rate: float):
@@ -88,13 +113,23 @@ def drop(inputs, key, rate: float):
     """
     if key is None:
         return inputs
+    return _drop_others(inputs, _is_kept(inputs, key, rate), rate)
+
+
+def _is_kept(inputs, key, rate):
+    """What `drop` keeps, bool of the shape of `inputs`."""
+    one, other, first_row, rows = ops.unstack(key, 4)
     size = ops.size(inputs)
     numbers = ops.reshape(ops.arange(size, dtype="int32"), ops.shape(inputs))
-    of_row = ops.cast(ops.floor_divide(size, ops.cast(key[3], "int32")), "uint32")
-    numbers = ops.cast(numbers, "uint32") + key[2] * of_row
-    noise = _mixed(ops.bitwise_xor(numbers, key[0]), key[1])
+    of_row = ops.cast(ops.floor_divide(size, ops.cast(rows, "int32")), "uint32")
+    numbers = ops.cast(numbers, "uint32") + first_row * of_row
+    noise = _mixed(ops.bitwise_xor(numbers, one), other)
+    return noise >= _uint32(int(rate * 2.0**32))
+
+
+def _drop_others(inputs, is_kept, rate):
     kept = inputs * ops.cast(1.0 / (1.0 - rate), inputs.dtype)
-    return ops.where(noise >= _uint32(int(rate * 2.0**32)), kept, ops.zeros_like(kept))
+    return ops.where(is_kept, kept, ops.zeros_like(kept))
 
 
 def key_of_rows(key, first, rows: int):
@@ -105,12 +140,20 @@ def key_of_rows(key, first, rows: int):
 
 
 def _drop_with_gradient(inputs, key, rate):
+    """`drop`, with the hash computed again for the gradient where that is quicker than a mask."""
+    is_kept = None if are_compiled() else _is_kept(inputs, key, rate)
+
+    def dropped_of(values):
+        if is_kept is not None:
+            return _drop_others(values, is_kept, rate)
+        return _drop_block(values, key, rate=rate)
+
     @ops.custom_gradient
     def dropped(inputs):
         def gradient(*args, upstream=None):
-            return _drop_block(args[0] if upstream is None else upstream, key, rate=rate)
+            return dropped_of(args[0] if upstream is None else upstream)
 
-        return _drop_block(inputs, key, rate=rate), gradient
+        return dropped_of(inputs), gradient
 
     return dropped(inputs)
 
@@ -133,8 +176,8 @@ def _mixed(numbers, key=None):
     return ops.bitwise_xor(numbers, ops.right_shift(numbers, _uint32(16)))
 
 
-def _uint32(number: int):
-    return ops.cast(np.uint32(number), "uint32")
+def _uint32(number):
+    return ops.convert_to_tensor(np.array(number, np.uint32))
 
 
 class Draws:

@@ -14,33 +14,25 @@ import shutil
 import sys
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
 from electra_tf import files
-from electra_tf.config import TrainConfig
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.config.json_config import RANDOM
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
 from electra_tf.json_files import read_json
-from electra_tf.models.finetuned import Finetuned
 from electra_tf.runs import results
+from electra_tf.runs.trials import Trials
 from electra_tf.saved import model_directory
 from electra_tf.saved.weights import SavedWeights
 from electra_tf.tasks import registry
-from electra_tf.tasks.base import Encoded, FinetuningTask
-from electra_tf.tasks.finetuning import LoopTask, outputs_function, predict_outputs
+from electra_tf.tasks.base import FinetuningTask
 from electra_tf.text import tokenization
-from electra_tf.text.tokenizer import Tokenizer
-from electra_tf.text.vocabulary import Vocabulary
-from electra_tf.train import log, strategy
-from electra_tf.train.loop import Trainer
+from electra_tf.train import strategy
 from electra_tf.train.optimizers import build_optimizer
 from electra_tf.train.state import TrainState
 
 _OWN = ("checkpoints", "predictions", "results.json", *tokenization.ALL_FILES)
-_RESULT, _RESULTS = "result.json", "results.json"
+_RESULTS = "results.json"
 # What may differ between the calls for one workdir: places, rhythm, and what `calibrate` sets.
 _MAY_CHANGE = (
     "config.runtime.",
@@ -53,7 +45,6 @@ _MAY_CHANGE = (
 )
 _UNKNOWN = ("config.data.tokenizer_fingerprint", "")  # of older workdirs
 _NO_LOSS = 1e-12  # of the best constant guess: all examples are alike
-_STUCK = 0.97  # of the loss of the best constant guess: a trial that ends above has learnt nothing
 
 
 def finetune(config: FinetuneConfig, workdir: str) -> dict:
@@ -110,14 +101,8 @@ def _finetune(config: FinetuneConfig, workdir: str, runtime: strategy.Runtime) -
     if runtime.is_chief:
         for split, its_facts in facts.items():
             print(results.facts_line(split, its_facts), file=sys.stderr)
-    trials = []
-    for number in range(config.num_trials):
-        trial = _Trial(config, runtime, tokenizer, workdir, number, source)
-        path = os.path.join(trial.directory, _RESULT)
-        if not os.path.exists(path):
-            trial.run(encoded, examples)
-            runtime.least(0)  # all workers wait for the chief's files
-        trials.append(read_json(path))
+    all_trials = Trials(config, runtime, source, tokenizer, workdir, encoded, examples)
+    trials = [all_trials.result(number) for number in range(config.num_trials)]
     summary = results.summarize(task.name, task.main_metric, trials)
     summary["data"] = facts
     if runtime.is_chief:
@@ -178,124 +163,11 @@ class _Source:
                 state.weights[path].assign(value)
 
 
-class _Trial:
-    """One training with one seed, its evaluation and its predictions.
-
-    Attributes:
-        directory: of its files.
-    """
-
-    def __init__(
-        self,
-        config: FinetuneConfig,
-        runtime: strategy.Runtime,
-        tokenizer: Tokenizer,
-        workdir: str,
-        number: int,
-        source: _Source,
-    ):
-        self._config, self._runtime, self._tokenizer = config, runtime, tokenizer
-        self._workdir, self._number, self._source = workdir, number, source
-        self.directory = os.path.join(workdir, f"trial_{number}")
-        # Its own: `calibrate` changes a task, and trials do not depend on each other.
-        self._task = registry.build_task(config)
-
-    def run(self, encoded: Encoded, examples: dict[str, Any]) -> None:
-        """Trains or continues, then evaluates.
-
-        Args:
-            encoded: training rows.
-            examples: of all other splits.
-        """
-        settings, optimizer = self._config.loop_settings(len(encoded.rows), self._number)
-        loop_task = LoopTask(
-            self._task,
-            self._config.model,
-            encoded,
-            settings.seed,
-            settings.batch_size,
-            one_width=self._runtime.xla or self._runtime.compiles_blocks,
-        )
-        trainer = Trainer(
-            loop_task, settings, {"": optimizer}, self.directory, self._runtime, self._source
-        )
-        os.makedirs(self.directory, exist_ok=True)
-        if self._runtime.is_chief:
-            _begin(self._config, self._source.vocabulary, self._workdir)
-        trainer.run()
-        if self._runtime.is_chief:
-            self._evaluate(trainer.model, settings, self._task.chance_loss(encoded), examples)
-
-    def _evaluate(
-        self, model: Finetuned, settings: TrainConfig, chance_loss: float, examples: dict[str, Any]
-    ) -> None:
-        task, metrics, calibration = self._task, {}, {}
-        outputs_of = outputs_function(task, model)  # one for all splits: it is traced by width
-        for split, its_examples in examples.items():
-            encoded = task.encode(its_examples, self._tokenizer, training=False)
-            with tqdm(
-                total=100,
-                unit="%",
-                desc=f"predicting {split}",
-                leave=False,
-                disable=not sys.stderr.isatty(),
-            ) as bar:
-                outputs = predict_outputs(
-                    task,
-                    model,
-                    encoded,
-                    on_progress=lambda share, bar=bar: bar.update(round(100 * share) - bar.n),
-                    outputs_of=outputs_of,
-                )
-            predictions = task.predict(its_examples, encoded, outputs)
-            task.write(
-                split, its_examples, predictions, os.path.join(self.directory, "predictions")
-            )
-            if not split.startswith("test"):
-                metrics[split] = task.score(its_examples, predictions)
-                calibration |= task.calibrate(its_examples, predictions)
-        self._log(metrics, settings.num_steps)
-        stuck = self._last_loss() > _STUCK * chance_loss
-        result = {
-            "seed": settings.seed,
-            "stuck": stuck,
-            "metrics": metrics,
-            "calibration": calibration,
-        }
-        write_text(os.path.join(self.directory, _RESULT), json.dumps(result, indent=2) + "\n")
-
-    def _log(self, metrics: dict[str, dict[str, float]], step: int) -> None:
-        """Adds the evaluations to metrics.jsonl and TensorBoard, beside the training losses."""
-        written = log.MetricsLog(self.directory, step)
-        for split, values in metrics.items():
-            if not written.had(step, split):
-                written.write(step, split, values)
-        written.close()
-
-    def _last_loss(self):
-        """Training loss of the last lines of metrics.jsonl, a tenth of them."""
-        losses = [
-            line["loss"]
-            for line in log.read(os.path.join(self.directory, "metrics.jsonl"))
-            if line["split"] == "train"
-        ]
-        return float(np.mean(losses[-max(1, len(losses) // 10) :]))
-
-
 def _former(workdir: str) -> FinetuneConfig | None:
     """The config of the fine-tuning that a workdir holds, if it holds one."""
     if not os.path.exists(os.path.join(workdir, "config.json")):
         return None
     return FinetuneConfig.load(workdir)
-
-
-def _begin(config: FinetuneConfig, vocabulary: Vocabulary, workdir: str) -> None:
-    """Writes what makes the workdir a model directory; later trials leave it as it is."""
-    path = os.path.join(workdir, "config.json")
-    if not os.path.exists(path):
-        write_text(path, config.to_json())
-    if tokenization.find(tokenization.settings_of(config.data), workdir) is None:
-        vocabulary.save(workdir)
 
 
 def _keep_best(best: int, num_trials: int, workdir: str) -> None:

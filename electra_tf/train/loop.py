@@ -55,6 +55,8 @@ class Trainer:
         runtime: devices.
         initialize: called with the TrainState when there is no checkpoint yet, to start from
             other values than the fresh ones; such a run is evaluated before its first step.
+        several_runs: whether `next_run` will follow: then dropout is all that the objective may
+            draw of the seed.
 
     Raises:
         UserError: the batch cannot be split evenly over devices and micro-batches, or not so that
@@ -69,30 +71,55 @@ class Trainer:
         workdir: str,
         runtime: Runtime,
         initialize: Callable[[TrainState], None] | None = None,
+        several_runs: bool = False,
     ):
         objective = task.objective
         require_even_batches(settings, objective, runtime)
-        self._task, self._settings = task, settings
-        self._workdir, self._runtime = workdir, runtime
+        self._runtime = runtime
         self._optimizers = build_network_optimizers(
             optimizers, settings.num_steps, objective.num_layers()
         )
         with runtime.strategy.scope():
             self.model = model = objective.new_model(settings.seed, runtime.precision)
-            self._state = TrainState(model, self._optimizers, runtime.precision, objective.phases())
-        self._checkpoints = Checkpoints(
-            os.path.join(workdir, "checkpoints"),
-            self._state,
-            settings.keep_checkpoints,
-            runtime.is_chief,
-        )
-        self._initialize, self._step = initialize, 0
+            self._state = TrainState(
+                model,
+                self._optimizers,
+                runtime.precision,
+                objective.phases(),
+                settings.seed if several_runs else None,
+            )
+        self._initialize, self._peak = initialize, None
         self._timeline, self._phase = Timeline(objective.phases()), None
+        self._take(task, settings, workdir)
         if settings.eval_steps:
             evaluated = cast(EvaluatedTask, task)
             counts_of = evaluated.objective.eval_counts
             self._evaluate = Evaluator(evaluated, counts_of, model, runtime, settings.seed)
-        self._progress = Progress(settings.num_steps, objective.headline, enabled=runtime.is_chief)
+
+    def _take(self, task, settings, workdir):
+        self._task, self._settings, self._workdir, self._step = task, settings, workdir, 0
+        self._checkpoints = Checkpoints(
+            os.path.join(workdir, "checkpoints"),
+            self._state,
+            settings.keep_checkpoints,
+            self._runtime.is_chief,
+        )
+        self._progress = Progress(
+            settings.num_steps, task.objective.headline, enabled=self._runtime.is_chief
+        )
+
+    def next_run(self, task: Task, settings: TrainConfig, workdir: str) -> None:
+        """Turns to another run, with the networks and traced steps of the one before.
+
+        Args:
+            task: of the same objective and shapes of batches; its rows may have another order.
+            settings: as before but for the seed.
+            workdir: of the other run.
+        """
+        with self._runtime.strategy.scope():
+            fresh = task.objective.new_model(settings.seed, self._runtime.precision)
+        self._state.renew(fresh, settings.seed)
+        self._take(task, settings, workdir)
 
     def run(self) -> int:
         """Trains; returns the step reached.
@@ -137,8 +164,9 @@ class Trainer:
         settings = self._settings
         tokens = settings.batch_size * self._task.seq_length
         runtime = self._runtime
-        peak = matmul_peak(runtime.precision, tf.function, runtime.device == "GPU")
-        peak *= runtime.num_replicas
+        if self._peak is None:
+            peak = matmul_peak(runtime.precision, tf.function, runtime.device == "GPU")
+            self._peak = peak * runtime.num_replicas
         flops = tokens * self._task.flops_per_token
         # The trainer keeps the iterator: to free it takes seconds, which a process that ends saves.
         self._iterator, clock, counts = iter(self._batches()), Clock(), Sums()
@@ -158,7 +186,7 @@ class Trainer:
                 metrics = self._task.objective.metrics(counts.take())
                 metrics["gradient_norm"] = float(report["gradient_norm"])  # of the last step
                 metrics = self._log_metrics("train", metrics, tokens / seconds)
-                self._progress.report(self._step, metrics, seconds, flops / seconds / peak)
+                self._progress.report(self._step, metrics, seconds, flops / seconds / self._peak)
             if self._due(settings.checkpoint_steps):
                 self._checkpoints.save()
             if self._evaluates_now():

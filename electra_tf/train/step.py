@@ -13,6 +13,7 @@ from electra_tf.config import TrainConfig
 from electra_tf.models import blocks
 from electra_tf.models.randomness import Draws, Dropout
 from electra_tf.objectives.phases import Timeline
+from electra_tf.train import in_place
 from electra_tf.train.optimizers import NetworkOptimizers, global_norm
 from electra_tf.train.state import TrainState
 from electra_tf.train.strategy import Runtime
@@ -70,6 +71,10 @@ class TrainStep:
         self._updated = functools.partial(optimizers.apply, idle_steps=self._idle)
         self._norm = global_norm
         self._compiler = _part_of_the_program if runtime.xla else None
+        self._in_place = None
+        if not (runtime.xla or runtime.compiles_blocks):
+            self._norm = in_place.global_norm
+            self._in_place = in_place.InPlace(optimizers, self._idle)
         if runtime.compiles_blocks:
             self._compiler = _compile
             self._updated, self._norm = _compile(self._updated), _compile(self._norm)
@@ -119,6 +124,8 @@ class TrainStep:
         variables = [local(weight) for weight in self._trained.values()]
         scale = local(self._state.loss_scale)
         factors = self._objective.factors(step)
+        words = self._state.dropout_words
+        seed = self._train.seed if words is None else tf.convert_to_tensor(local(words))
 
         def micro_batch(index):
             first = index * micro_rows
@@ -127,7 +134,7 @@ class TrainStep:
             }
             first_row = local.replica * self._rows + first
             draws = Draws(self._train.seed, step, self._train.batch_size, first_row)
-            dropout = Dropout(self._train.seed, step, first_row, micro_rows)
+            dropout = Dropout(seed, step, first_row, micro_rows)
             with blocks.compiled_by(self._compiler):
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
                     tape.watch(variables)
@@ -163,9 +170,13 @@ class TrainStep:
 
         def apply():
             variables = tf.nest.map_structure(local, (self._trained, self._slots))
-            weights, slots = tf.nest.map_structure(tf.convert_to_tensor, variables)
             unscaled = [gradient / scale for gradient in gradients] if local.scales else gradients
             named = dict(zip(self._trained, unscaled, strict=True))
+            if self._in_place:
+                weights, slots = variables
+                self._in_place(weights, named, slots, step, norm)
+                return True
+            weights, slots = tf.nest.map_structure(tf.convert_to_tensor, variables)
             new = self._updated(weights, named, slots, step, norm)
             tf.nest.map_structure(lambda variable, value: variable.assign(value), variables, new)
             return True

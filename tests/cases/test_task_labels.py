@@ -358,13 +358,12 @@ UNDERSTOOD = {
 def test_what_was_understood_is_said_before_training(
     config_of, kind, tmp_path, capsys, monkeypatch
 ):
-    def run(trial, *_):
+    def result(trials, number):
         seen.append(capsys.readouterr().err)
-        result = {"seed": 0, "stuck": False, "metrics": {}, "calibration": {}}
-        finetuning.write_text(f"{trial.directory}/result.json", json.dumps(result))
+        return {"seed": number, "stuck": False, "metrics": {}, "calibration": {}}
 
     seen = []
-    monkeypatch.setattr(finetuning._Trial, "run", run)
+    monkeypatch.setattr(finetuning.Trials, "result", result)
     files, fields, lines = UNDERSTOOD[kind]
     config = config_of(kind, files, **fields)
     config.num_trials = 2

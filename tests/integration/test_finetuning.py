@@ -263,6 +263,26 @@ def test_traces_and_widths_of_the_settings(settings):
     assert len(set(seen["one"]["widths"])) > 1 and len(set(seen["xla"]["widths"])) == 1
 
 
+def test_a_later_trial_is_what_it_would_be_alone(tasks, small_model, tmp_path):
+    config, fields = tasks["classification"]
+    fields = {**fields, "train.num_epochs": 1.0, "init_from": small_model, "train.log_steps": 1}
+    both, alone = tiny_tasks.together(
+        (tmp_path / "both", config, {**fields, "num_trials": 2}),
+        (tmp_path / "alone", config, {**fields, "train.seed": 1}),
+    )
+    assert both["error"] is None and alone["error"] is None
+    assert both["traces"] == 1  # for all trials
+    first, later, same = (
+        lines(tmp_path / run / "metrics.jsonl")
+        for run in ("both/trial_0", "both/trial_1", "alone/trial_0")
+    )
+    assert len(later) == len(same) > 3
+    for line, expected in zip(later, same, strict=True):
+        for name in expected.keys() - {"split", "tokens_per_second"}:
+            assert line[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-5), name
+    assert abs(first[0]["loss"] - later[0]["loss"]) > 1e-3
+
+
 def test_a_random_start_takes_only_sizes_and_vocabulary(settings, small_model):
     """Tokens that no training text has keep the values that they begin with."""
     root, tables = settings[0], {}

@@ -237,7 +237,7 @@ def write_task(name: str, directory: pathlib.Path) -> tuple[str, dict]:
 def _run_all(runs):
     import importlib
 
-    from electra_tf.runs import finetuning, prediction
+    from electra_tf.runs import finetuning, prediction, trials
     from electra_tf.tasks.finetuning import LoopTask
 
     class Watched(LoopTask):
@@ -258,7 +258,7 @@ def _run_all(runs):
             seen["widths"].append(batch["input_ids"].shape[1])
             return batch
 
-    finetuning.LoopTask = Watched
+    trials.LoopTask = Watched
     for workdir, name, fields, *source in runs:
         seen = {"traces": 0, "widths": [], "error": None}
         module, argument = name.split(".py:")

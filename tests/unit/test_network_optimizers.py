@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from electra_tf.config import OptimizerConfig
+from electra_tf.train import in_place
 from electra_tf.train import optimizers as optimizer_lib
 
 DEPTHS = {"generator": 2, "discriminator": 2}
@@ -84,3 +86,27 @@ def test_metrics_have_each_rate_by_its_prefix():
 def test_a_variable_without_optimizer_is_a_fault():
     with pytest.raises(ValueError, match="'electra/embeddings/tokens'"):
         apply({"electra/generator": COMMON, "electra/discriminator": OTHER})
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "lamb"])
+def test_in_place_updates_are_those_of_apply(name):
+    """Some weights idle at first, layers with their own rates, decay, two optimizers."""
+    common = dataclasses.replace(COMMON, name=name, layer_decay=0.8, warmup_steps=7)
+    optimizers = optimizer_lib.build_network_optimizers(
+        {"": common, "electra/generator": OTHER}, 100, DEPTHS
+    )
+    weights, _, slots = state(optimizers)
+    variables = {path: tf.Variable(value) for path, value in weights.items()}
+    own_slots = tf.nest.map_structure(tf.Variable, slots)
+    idle = {PATHS[3]: 2}
+    update = tf.function(in_place.InPlace(optimizers, idle))
+    for step in range(2, 8):
+        gradients = {path: tf.cos(step * value) for path, value in weights.items()}
+        norm = optimizer_lib.global_norm(list(gradients.values()))
+        np.testing.assert_allclose(in_place.global_norm(list(gradients.values())), norm, 1e-6)
+        weights, slots = optimizers.apply(weights, gradients, slots, step, norm, idle)
+        update(variables, gradients, own_slots, tf.constant(step), norm)
+        for path in PATHS:
+            np.testing.assert_allclose(variables[path], weights[path], 1e-4, 1e-5, err_msg=path)
+            for slot, expected in slots[path].items():
+                np.testing.assert_allclose(own_slots[path][slot], expected, 1e-4, 1e-6)

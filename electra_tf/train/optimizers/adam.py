@@ -31,24 +31,32 @@ class Adam(Optimizer):
 
     def update(self, path, value, gradient, slots, step, learning_rate):
         direction, slots = self._direction(path, value, gradient, slots, step)
-        return value - self._scaled(learning_rate, path) * direction, slots
+        return value - self.scaled(learning_rate, path) * direction, slots
+
+    def corrections(self, step):
+        """Bias correction as (factor of m, epsilon) of factor * m / (sqrt(v) + epsilon).
+
+        As scalars it costs one operation on the full shape instead of two.
+
+        Args:
+            step: int scalar, updates completed so far.
+        """
+        if not self._bias_correction:
+            return 1.0, self.config.epsilon
+        # expm1, because 1 - 0.999**t in float32 is wrong in the fifth digit at t = 1.
+        t = ops.cast(step, "float32") + 1.0
+        sqrt_v_share = ops.sqrt(-ops.expm1(t * _log(self.config.beta_2)))
+        m_share = -ops.expm1(t * _log(self.config.beta_1))
+        return sqrt_v_share / m_share, self.config.epsilon * sqrt_v_share
 
     def _direction(self, path, value, gradient, slots, step):
         """Returns (corrected m / (sqrt(corrected v) + epsilon) + decay * value, new slots)."""
         config = self.config
         m = config.beta_1 * slots["m"] + (1.0 - config.beta_1) * gradient
         v = config.beta_2 * slots["v"] + (1.0 - config.beta_2) * ops.square(gradient)
-        if self._bias_correction:
-            # Both corrections as scalars, which costs one operation on the full shape instead of
-            # two; expm1, because 1 - 0.999**t in float32 is wrong in the fifth digit at t = 1.
-            t = ops.cast(step, "float32") + 1.0
-            sqrt_v_share = ops.sqrt(-ops.expm1(t * _log(config.beta_2)))
-            m_share = -ops.expm1(t * _log(config.beta_1))
-            direction = (sqrt_v_share / m_share) * m
-            direction = direction / (ops.sqrt(v) + config.epsilon * sqrt_v_share)
-        else:
-            direction = m / (ops.sqrt(v) + config.epsilon)
-        if self._decays(path):
+        factor, epsilon = self.corrections(step)
+        direction = (factor * m if self._bias_correction else m) / (ops.sqrt(v) + epsilon)
+        if self.decays(path):
             direction = direction + config.weight_decay * value
         return direction, {"m": m, "v": v}
 
@@ -71,7 +79,7 @@ class LAMB(AdamW):
 
     def update(self, path, value, gradient, slots, step, learning_rate):
         direction, slots = self._direction(path, value, gradient, slots, step)
-        rate = self._scaled(learning_rate, path)
+        rate = self.scaled(learning_rate, path)
         if uses_weight_decay(path):
             length, target = global_norm([direction]), global_norm([value])
             defined = ops.logical_and(length > 0.0, target > 0.0)

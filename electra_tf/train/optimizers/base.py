@@ -94,11 +94,17 @@ class Optimizer:
         """
         raise NotImplementedError
 
-    def _scaled(self, learning_rate, path):
-        scale = layer_scale(path, self.config.layer_decay, self._num_layers)
+    def scale(self, path: str) -> float:
+        """The factor of a variable's learning rate under layer-wise decay."""
+        return layer_scale(path, self.config.layer_decay, self._num_layers)
+
+    def scaled(self, learning_rate, path: str):
+        """The learning rate of a variable, a scalar like the run's."""
+        scale = self.scale(path)
         return learning_rate if scale == 1.0 else learning_rate * scale
 
-    def _decays(self, path):
+    def decays(self, path: str) -> bool:
+        """Whether the weight decay applies to a variable."""
         return self.config.weight_decay > 0 and uses_weight_decay(path)
 
 

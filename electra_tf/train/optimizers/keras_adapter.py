@@ -68,8 +68,8 @@ class KerasOptimizer(Optimizer):
         return self._rules[path].slots
 
     def update(self, path, value, gradient, slots, step, learning_rate):
-        rate = self._scaled(learning_rate, path)
-        if self._decays(path):
+        rate = self.scaled(learning_rate, path)
+        if self.decays(path):
             value = value - value * self.config.weight_decay * rate
         return self._rules[path].update(value, gradient, slots, step, rate)
 

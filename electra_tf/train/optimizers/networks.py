@@ -1,6 +1,6 @@
 """All variables of a run updated together, each network by its own optimizer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from electra_tf.train.optimizers.base import Optimizer, Slot
@@ -74,11 +74,30 @@ class NetworkOptimizers:
         Returns:
             (new weights, new slots), by path.
         """
+        new_weights, new_slots = {}, {}
+        for path, optimizer, *given in self.clipped(gradients, step, norm, idle_steps):
+            gradient, of_step, rate = given
+            new_weights[path], new_slots[path] = optimizer.update(
+                path, weights[path], gradient, slots[path], of_step, rate
+            )
+        return new_weights, new_slots
+
+    def clipped(
+        self,
+        gradients: Mapping[str, Any],
+        step,
+        norm,
+        idle_steps: Mapping[str, int] | None = None,
+    ) -> Iterator[tuple[str, Optimizer, Any, Any, Any]]:
+        """What each variable's update takes: path, optimizer, gradient, its own step, the rate.
+
+        Args:
+            gradients, step, norm, idle_steps: as `apply` takes them.
+        """
         idle_steps = idle_steps or {}
         groups: dict[Optimizer, list[str]] = {}
-        for path in weights:
+        for path in gradients:
             groups.setdefault(self.of(path), []).append(path)
-        new_weights, new_slots = {}, {}
         for optimizer, paths in groups.items():
             own = [gradients[path] for path in paths]
             own_norm = norm if len(groups) == 1 else global_norm(own)
@@ -86,7 +105,4 @@ class NetworkOptimizers:
             rate = optimizer.learning_rate(step + 1)
             for path, gradient in zip(paths, clipped, strict=True):
                 idle = idle_steps.get(path, 0)
-                new_weights[path], new_slots[path] = optimizer.update(
-                    path, weights[path], gradient, slots[path], step - idle if idle else step, rate
-                )
-        return new_weights, new_slots
+                yield path, optimizer, gradient, step - idle if idle else step, rate
