@@ -11,11 +11,11 @@ from electra_tf import files
 from electra_tf.config.study import Study
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
-from electra_tf.lab import pool, results, stages, table
+from electra_tf.lab import board, pool, results, stages, table
 from electra_tf.lab.compute import plan
 from electra_tf.lab.stages import STAGES, Task
 
-TABLE, PICTURES = "table.md", ("results.png", "results.svg")
+TABLE, PICTURES, BOARD = "table.md", ("results.png", "results.svg"), "tensorboard"
 _RESULTS, _COMMANDS = "results.json", "commands.json"
 
 
@@ -108,6 +108,7 @@ class Laboratory:
         text = table.markdown(found)
         files.write_text(self._path(_RESULTS), json.dumps(found, indent=2) + "\n")
         files.write_text(self._path(TABLE), text)
+        board.write(found, self._plans, self._path(BOARD))
         from electra_tf.lab import picture  # where there is no matplotlib, the table is there
 
         picture.draw(found, [self._path(name) for name in PICTURES])
@@ -117,7 +118,7 @@ class Laboratory:
         """Notes every command; raises UserError if one was another before."""
         path = self._path(_COMMANDS)
         foreign = [
-            name for name in (_RESULTS, TABLE, *PICTURES) if os.path.exists(self._path(name))
+            name for name in (_RESULTS, TABLE, *PICTURES, BOARD) if os.path.exists(self._path(name))
         ]
         if foreign and not os.path.exists(path):
             raise UserError(

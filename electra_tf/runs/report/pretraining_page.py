@@ -41,13 +41,7 @@ def _sections(run: PretrainingRun) -> Iterator[Html]:
     if found is not None:
         yield page.section("The discriminator", page.shown(found, detector_page.curves))
         if not isinstance(found, Missing):
-            name = run.config.objective.name
-            shown = (
-                detector_page.examples(found)
-                if found.examples
-                else page.note(f"Examples: config.objective.name={name} does not show its samples.")
-            )
-            yield page.section("Examples", shown)
+            yield page.section("Examples", detector_page.examples(found))
     yield page.section("Data", page.shown(run.data, _data))
     yield page.section("Config: what differs from the defaults", page.differences(run.differences))
 
