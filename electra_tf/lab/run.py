@@ -9,6 +9,7 @@ from typing import Any
 
 from electra_tf import files
 from electra_tf.config.study import Study
+from electra_tf.durations import estimate
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
 from electra_tf.lab import board, pool, results, stages, table
@@ -78,7 +79,7 @@ class Laboratory:
             nonlocal ended
             ended += 1
             each = (time.monotonic() - start) / ended
-            left = f", about {pool.duration(each * (len(todo) - ended))} left"
+            left = f", about {estimate(each * (len(todo) - ended))} left"
             progress = f"{ended}/{len(todo)}{left if ended < len(todo) else ''}"
             what = "done" if not code and task.is_done() else f"FAILED: {_reason(task)}"
             print(f"[{name} {progress}] {task.name}: {what}", file=sys.stderr)
