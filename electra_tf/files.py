@@ -289,7 +289,7 @@ def _local(path: str | os.PathLike) -> str:
     path = expand(path)
     if not path or "\0" in path or "://" in path or path.startswith("~"):
         raise UserError(f"An output must be a path on this machine. Received: {path!r}")
-    if os.path.join(os.path.realpath(path), "").startswith(os.path.join(pretrained.FOLDER, "")):
+    if pretrained.holds(path):
         raise UserError(
             f"An output must not lie among the models of the package; copy the model first. "
             f"Received: {path}"

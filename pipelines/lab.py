@@ -4,9 +4,9 @@
         --tasks_dir=tasks --root=runs/table5
 
 ROOT/table.md, results.png and results.svg show means, standard deviations and every seed;
-results.json holds the numbers. The same command continues after an interruption and repeats what
-has failed. --print_commands prints what is left to do as lines for a shell or for a cluster's
-scheduler; docs/laboratory.md has examples.
+results.json holds the numbers, and tensorboard/ has them as trials by their hyper-parameters. The
+same command continues after an interruption and repeats what has failed. --print_commands prints
+what is left to do as lines for a shell or a cluster's scheduler; docs/laboratory.md has examples.
 """
 
 import os

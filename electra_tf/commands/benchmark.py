@@ -100,10 +100,12 @@ def _show(figures):
         f"{figures['precision']}, XLA {figures['xla']}; "
         f"batch {figures['batch_size']} x {figures['seq_length']} tokens"
     )
+    share = figures["peak_share"]
     print(
         f"{figures['tokens_per_second']:,.0f} tokens/s  "
         f"{figures['flops_per_token'] / 1e6:.1f} MFLOP/token  "
-        f"{figures['peak_share']:.1%} of the measured peak of "
+        # Above 1 it is no share: something else was running while the peak was measured.
+        f"{f'{share:.1%} of' if share <= 1 else 'more than'} the measured peak of "
         f"{figures['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
     )
     for part, seconds in figures["step_seconds"].items():

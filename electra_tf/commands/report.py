@@ -15,7 +15,10 @@ _RUN = command.define_path(
     "run", None, "The workdir of a pre-training, a quickstart or a fine-tuning."
 )
 _OUTPUT = command.define_path(
-    "output", None, "HTML file to write, a new one; default: report.html in the run, replaced."
+    "output",
+    None,
+    "HTML file to write, a new one; default: report.html in the run, replaced. A model that comes "
+    "with the package, pretrained:NAME, has no default.",
 )
 
 

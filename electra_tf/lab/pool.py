@@ -94,9 +94,3 @@ def _stop(running: dict[Task, subprocess.Popen]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # with its own children
             process.wait()
-
-
-def duration(seconds: float) -> str:
-    """A duration for people."""
-    minutes, hours = round(seconds / 60), round(seconds / 3600, 1)
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes} min" if hours < 2 else f"{hours:g} h"

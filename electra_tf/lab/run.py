@@ -9,13 +9,14 @@ from typing import Any
 
 from electra_tf import files
 from electra_tf.config.study import Study
+from electra_tf.durations import estimate
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
-from electra_tf.lab import pool, results, stages, table
+from electra_tf.lab import board, pool, results, stages, table
 from electra_tf.lab.compute import plan
 from electra_tf.lab.stages import STAGES, Task
 
-TABLE, PICTURES = "table.md", ("results.png", "results.svg")
+TABLE, PICTURES, BOARD = "table.md", ("results.png", "results.svg"), "tensorboard"
 _RESULTS, _COMMANDS = "results.json", "commands.json"
 
 
@@ -78,7 +79,7 @@ class Laboratory:
             nonlocal ended
             ended += 1
             each = (time.monotonic() - start) / ended
-            left = f", about {pool.duration(each * (len(todo) - ended))} left"
+            left = f", about {estimate(each * (len(todo) - ended))} left"
             progress = f"{ended}/{len(todo)}{left if ended < len(todo) else ''}"
             what = "done" if not code and task.is_done() else f"FAILED: {_reason(task)}"
             print(f"[{name} {progress}] {task.name}: {what}", file=sys.stderr)
@@ -108,6 +109,7 @@ class Laboratory:
         text = table.markdown(found)
         files.write_text(self._path(_RESULTS), json.dumps(found, indent=2) + "\n")
         files.write_text(self._path(TABLE), text)
+        board.write(found, self._plans, self._path(BOARD))
         from electra_tf.lab import picture  # where there is no matplotlib, the table is there
 
         picture.draw(found, [self._path(name) for name in PICTURES])
@@ -117,7 +119,7 @@ class Laboratory:
         """Notes every command; raises UserError if one was another before."""
         path = self._path(_COMMANDS)
         foreign = [
-            name for name in (_RESULTS, TABLE, *PICTURES) if os.path.exists(self._path(name))
+            name for name in (_RESULTS, TABLE, *PICTURES, BOARD) if os.path.exists(self._path(name))
         ]
         if foreign and not os.path.exists(path):
             raise UserError(

@@ -14,9 +14,10 @@ from electra_tf.objectives.all_tokens_mlm import AllTokensMLM
 from electra_tf.objectives.electra_15 import MaskedOutDetection
 from electra_tf.objectives.electric import NoiseContrastive
 from electra_tf.objectives.mlm import MaskedLanguageModel
-from electra_tf.objectives.objective import Objective, SpecialTokens
+from electra_tf.objectives.objective import Objective
 from electra_tf.objectives.replace_mlm import ReplaceMLM
 from electra_tf.objectives.rtd import ReplacedTokenDetection
+from electra_tf.objectives.special_tokens import SpecialTokens
 from electra_tf.objectives.two_stage import TwoStage
 
 # Classes by the names of `config.objective.name`.

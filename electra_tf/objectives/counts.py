@@ -4,11 +4,26 @@ A metric such as accuracy or AUC is not additive; the counts behind it are. The 
 float32 counts, the loop sums them, and `ratio` or `area_under_curve` makes the metric at the end.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from keras import ops
 
+DETECTION_HISTOGRAM = "disc/histogram"  # a count, of a discriminator's logits
 LOGIT_RANGE = 16.0  # logits beyond it fall into the outermost bins
 NUM_BINS = 16_384  # bins of 1/512 of a logit: ties within a bin count one half
+
+
+class Histogram(NamedTuple):
+    """Numbers of tokens by a value.
+
+    Attributes:
+        edges: of the intervals of the value, float64 [K + 1].
+        numbers: of tokens in each, float64 [K].
+    """
+
+    edges: np.ndarray
+    numbers: np.ndarray
 
 
 def token_counts(prefix: str, losses, correct, weights):
@@ -58,7 +73,7 @@ def detection_metrics(counts) -> dict[str, float]:
         "disc_accuracy": ratio(counts, "disc/correct", "disc/total"),
         "disc_precision": ratio(counts, "disc/true_positive", "disc/predicted"),
         "disc_recall": ratio(counts, "disc/true_positive", "disc/positive"),
-        "disc_auc": area_under_curve(counts["disc/histogram"]),
+        "disc_auc": area_under_curve(counts[DETECTION_HISTOGRAM]),
     }
 
 
@@ -131,3 +146,25 @@ def area_under_curve(histogram) -> float:
         return float("nan")
     below = np.cumsum(negative) - negative
     return float(np.sum(positive * (below + 0.5 * negative)) / pairs)
+
+
+def bin_probabilities() -> np.ndarray:
+    """The probability that belongs to each bin of logits, float64 [NUM_BINS]."""
+    logits = (np.arange(NUM_BINS) + 0.5) * (2 * LOGIT_RANGE / NUM_BINS) - LOGIT_RANGE
+    return 1 / (1 + np.exp(-logits))
+
+
+def by_probability(histogram, intervals: int) -> tuple[Histogram, Histogram]:
+    """Original and replaced tokens by the probability of being replaced.
+
+    Args:
+        histogram: of detection_counts, float [2 * NUM_BINS].
+        intervals: of probability, all of one width.
+    """
+    edges = np.linspace(0.0, 1.0, intervals + 1)
+    places = (bin_probabilities() * intervals).astype(int)
+    original, replaced = (
+        Histogram(edges, np.bincount(places, weights=numbers, minlength=intervals))
+        for numbers in np.asarray(histogram, np.float64).reshape(2, NUM_BINS)
+    )
+    return original, replaced

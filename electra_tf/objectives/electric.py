@@ -17,6 +17,7 @@ from electra_tf.objectives import generators, masking, sampling
 from electra_tf.objectives.losses import binary_cross_entropy
 from electra_tf.objectives.objective import ACCURACY, AUC, LIKELIHOOD, Metric, Objective, Served
 from electra_tf.objectives.passes import Pass, every_position
+from electra_tf.objectives.samples import Samples
 from electra_tf.objectives.vocabulary import predict_tokens
 
 _AUC = Metric("disc_auc", "AUC, tokens that are noise", AUC)
@@ -128,6 +129,12 @@ class NoiseContrastive(Objective):
         counts[_LIKELIHOOD] = -ops.sum(model(batch) * self._candidates(batch))
         return counts
 
+    def samples(self, model, batch, draws):
+        batch = self.prepare(batch, draws)
+        noisy, log_q, *_ = self._generate(model, batch, draws, None)
+        logits = self._logits(model, batch, noisy, log_q, None)
+        return Samples(batch[features.INPUT_IDS], noisy, masking.masked_places(batch), logits)
+
     def token_tables(self, model):
         tables = super().token_tables(model)
         if sharing_of(self.config.model).own_tokens:
@@ -190,14 +197,18 @@ class NoiseContrastive(Objective):
 
     def _tell(self, model, batch, noisy, log_q, dropout):
         """Returns (loss sum, counts) of the discriminator on int32 [B, L] ids with noise."""
-        fraction = self.config.objective.mask_fraction
-        energies = model({**batch, features.INPUT_IDS: noisy}, dropout=dropout)
-        logits = energies + log_q + math.log(fraction / (1.0 - fraction))
+        logits = self._logits(model, batch, noisy, log_q, dropout)
         labels = masking.masked_places(batch)
         weights = ops.cast(batch[features.INPUT_MASK], "float32")
         losses = binary_cross_entropy(logits, labels)
         counts = counting.detection_counts("disc", logits, labels, losses, weights)
         return ops.sum(losses * weights), counts
+
+    def _logits(self, model, batch, noisy, log_q, dropout):
+        """The logits float32 [B, L] that a token is noise."""
+        fraction = self.config.objective.mask_fraction
+        energies = model({**batch, features.INPUT_IDS: noisy}, dropout=dropout)
+        return energies + log_q + math.log(fraction / (1.0 - fraction))
 
 
 def _logits_of(ids, vectors, table, bias):

@@ -26,8 +26,8 @@ from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws, Dropout
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking, sampling
-from electra_tf.objectives.objective import SpecialTokens
 from electra_tf.objectives.passes import Pass
+from electra_tf.objectives.special_tokens import SpecialTokens
 from electra_tf.objectives.vocabulary import predict_tokens
 
 WEIGHTS = ("generator/", "generator_head/", "generator_embeddings/")  # beginnings of its paths

@@ -9,7 +9,7 @@ from electra_tf import features
 from electra_tf.config import ObjectiveConfig, breakpoints
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives import over_steps, spans
-from electra_tf.objectives.objective import SpecialTokens
+from electra_tf.objectives.special_tokens import SpecialTokens
 
 
 def max_masked(length: int, mask_fraction: float) -> int:

@@ -9,6 +9,7 @@ from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
 from electra_tf.objectives.objective import ACCURACY, Metric, Objective, Served
 from electra_tf.objectives.passes import Pass, nowhere
+from electra_tf.objectives.samples import of_predictions
 from electra_tf.objectives.vocabulary import predict_tokens
 
 _LOSS = Metric("masked_lm_loss", "masked LM loss")
@@ -58,13 +59,15 @@ class MaskedLanguageModel(Objective):
     def loss_sums(self, model, batch, draws, dropout):
         ids = ops.reshape(batch[features.MASKED_IDS], (-1,))
         weights = ops.reshape(batch[features.MASKED_WEIGHTS], (-1,))
-        hidden = model.encoder(
-            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
-        )
-        factors = model.head.factors(hidden, batch[features.MASKED_POSITIONS])
-        losses, best, _ = predict_tokens(*factors, ids=ids)
+        losses, best, _ = self._predict(model, batch, ids, dropout)
         counts = counting.token_counts("masked_lm", losses, best == ids, weights)
         return {"masked_lm": ops.sum(losses * weights)}, counts
+
+    def samples(self, model, batch, draws):
+        batch = self.prepare(batch, draws)
+        ids = batch[features.MASKED_IDS]
+        best = self._predict(model, batch, ops.reshape(ids, (-1,)), None).best
+        return of_predictions(batch, ops.reshape(best, ids.shape))
 
     def metrics(self, counts):
         metrics = counting.token_metrics("masked_lm", counts)
@@ -73,3 +76,11 @@ class MaskedLanguageModel(Objective):
     def passes(self):
         predicted = masking.slots_of(self.config.objective)
         return (Pass("masked_lm", self.config.model, predicted, sampled=nowhere),)
+
+    def _predict(self, model, batch, ids, dropout):
+        """The `Prediction` of all mask slots, whose right tokens are int32 [B * M] ids."""
+        hidden = model.encoder(
+            {**batch, features.INPUT_IDS: batch[features.MASKED_INPUT_IDS]}, dropout=dropout
+        )
+        factors = model.head.factors(hidden, batch[features.MASKED_POSITIONS])
+        return predict_tokens(*factors, ids=ids)

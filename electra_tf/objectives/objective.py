@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from electra_tf.config import Config, OptimizerConfig
@@ -28,7 +27,9 @@ from electra_tf.models.randomness import Draws, Dropout
 from electra_tf.objectives import flops
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase, Timeline
+from electra_tf.objectives.samples import Samples
 from electra_tf.objectives.similarity import average_cosine
+from electra_tf.objectives.special_tokens import SpecialTokens
 
 LOSS, ACCURACY, AUC = "loss", "accuracy of masked tokens", "AUC of replaced tokens"
 LIKELIHOOD, REWARD = "log-likelihood", "reward"
@@ -81,55 +82,6 @@ class Served:
     def layers(self, model: keras.Model) -> tuple:
         """Encoder and head of a model, None where it has none or needs none."""
         return getattr(model, self.encoder), getattr(model, self.head) if self.head else None
-
-
-@dataclasses.dataclass(frozen=True)
-class SpecialTokens:
-    """What objectives need to know of the vocabulary.
-
-    Attributes:
-        cls_id, sep_id, mask_id: ids of [CLS], [SEP], [MASK].
-        vocab_size: number of tokens.
-        others: ids of the other special tokens that there are, [PAD] and [UNK].
-        begins_word: bool [vocab_size], whether a token begins a word; None where it is not known.
-        counts: int64 [vocab_size], how often each token was seen; 0 where nobody has counted.
-    """
-
-    cls_id: int
-    sep_id: int
-    mask_id: int
-    vocab_size: int
-    others: tuple[int, ...] = ()
-    begins_word: np.ndarray | None = None
-    counts: np.ndarray | int = 0
-
-    @classmethod
-    def of(cls, vocabulary, counts: np.ndarray | int = 0) -> "SpecialTokens":
-        """Those of anything with the three ids and a length.
-
-        `pad_id`, `unk_id` and `begins_word()` need not be there.
-        """
-        begins_word = getattr(vocabulary, "begins_word", None)
-        others = [getattr(vocabulary, name, None) for name in ("pad_id", "unk_id")]
-        return cls(
-            vocabulary.cls_id,
-            vocabulary.sep_id,
-            vocabulary.mask_id,
-            len(vocabulary),
-            tuple(each for each in others if each is not None),
-            begins_word() if begins_word else None,
-            counts,
-        )
-
-    @property
-    def never_masked(self) -> tuple[int, ...]:
-        """Ids that are never chosen for masking."""
-        return self.cls_id, self.sep_id, self.mask_id
-
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """Ids of all special tokens."""
-        return frozenset(self.never_masked + self.others)
 
 
 class Objective(abc.ABC):
@@ -332,6 +284,16 @@ class Objective(abc.ABC):
     ) -> dict:
         """Counts of a discriminator against replacements that no generator chose."""
         raise NotImplementedError
+
+    @abc.abstractmethod
+    def samples(self, model: keras.Model, batch: dict, draws: Draws) -> Samples:
+        """What the networks make of held-out rows, which are masked as `eval_counts` does it.
+
+        Args:
+            model: of `new_model`.
+            batch: rows that are not prepared.
+            draws: of these rows.
+        """
 
     def token_tables(self, model: keras.Model) -> dict[str, Embeddings]:
         """Embeddings that look tokens up in tables of their own, by what reads with them."""

@@ -8,6 +8,7 @@ from electra_tf.objectives import counts as counting
 from electra_tf.objectives import masking
 from electra_tf.objectives.objective import ACCURACY, Metric, Served
 from electra_tf.objectives.passes import Pass, nowhere
+from electra_tf.objectives.samples import of_predictions
 from electra_tf.objectives.vocabulary import predict_tokens
 from electra_tf.objectives.with_generator import WithGenerator
 
@@ -54,6 +55,10 @@ class ReplaceMLM(WithGenerator):
         hidden = model.encoder({**batch, features.INPUT_IDS: replaced}, dropout=dropout)
         main_sum, main_counts = self._predict(model, batch, replaced, hidden)
         return {"masked_lm": masked_sum, "main_lm": main_sum}, {**counts, **main_counts}
+
+    def samples(self, model, batch, draws):
+        batch = self.prepare(batch, draws)
+        return of_predictions(batch, self._generate(model, batch, draws, None)[0])
 
     def metrics(self, counts):
         metrics = counting.generator_metrics(counts) | counting.token_metrics("main_lm", counts)

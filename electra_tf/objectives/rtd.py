@@ -1,38 +1,20 @@
 """Replaced-token detection, the objective of ELECTRA (section 2 of the paper)."""
 
-from typing import Any, NamedTuple
-
 from keras import ops
 
 from electra_tf import features
 from electra_tf.models.electra import ADDED_HEADS, OPTIONAL_PARTS, Electra, parts_of
-from electra_tf.models.randomness import Draws
 from electra_tf.objectives import additions, generators, masking
 from electra_tf.objectives import counts as counting
 from electra_tf.objectives.losses import binary_cross_entropy, log_original
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric, Served
 from electra_tf.objectives.passes import Pass
 from electra_tf.objectives.phases import Phase
+from electra_tf.objectives.samples import of_predictions
 from electra_tf.objectives.with_generator import WithGenerator
 
 _AUC = Metric("disc_auc", "AUC, tokens the generator replaced", AUC)
 _DETECTOR = "discriminator", "discriminator_head"
-
-
-class Replaced(NamedTuple):
-    """What the networks make of some rows, to be looked at.
-
-    Attributes:
-        shown: what the generator reads, int32 [B, L].
-        text: the rows with the generator's samples at the masked positions, int32 [B, L].
-        places: 1 at the masked positions, else 0, float32 [B, L].
-        logits: the discriminator's that a token is replaced, float32 [B, L].
-    """
-
-    shown: Any
-    text: Any
-    places: Any
-    logits: Any
 
 
 class ReplacedTokenDetection(WithGenerator):
@@ -156,19 +138,11 @@ class ReplacedTokenDetection(WithGenerator):
         generated = generators.Replacements(sampled, 0.0, {})
         return self._judge(batch, detect(model, batch, generated, None), replacements)[1]
 
-    def replaced(self, model, batch: dict, draws: Draws) -> Replaced:
-        """What the networks make of held-out rows, which are masked as `eval_counts` does it.
-
-        Args:
-            model: an `Electra`.
-            batch: rows that are not prepared.
-            draws: of these rows.
-        """
+    def samples(self, model, batch, draws):
         batch = self.prepare(batch, draws)
         generated = self._generator.replacements(model, batch, self.special, draws, None)
         detected = detect(model, batch, generated, None)
-        shown, places = batch[features.MASKED_INPUT_IDS], masking.masked_places(batch)
-        return Replaced(shown, detected.replaced, places, detected.logits)
+        return of_predictions(batch, generated.sampled)._replace(logits=detected.logits)
 
     def metrics(self, counts):
         metrics = counting.generator_metrics(counts) | counting.detection_metrics(counts)

@@ -18,7 +18,7 @@ from electra_tf import features
 from electra_tf.config import ObjectiveConfig
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives.objective import SpecialTokens
+from electra_tf.objectives.special_tokens import SpecialTokens
 
 
 def check(objective: ObjectiveConfig, special: SpecialTokens) -> None:

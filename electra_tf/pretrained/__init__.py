@@ -11,6 +11,11 @@ PREFIX = "pretrained:"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 
 
+def holds(path: str) -> bool:
+    """Whether a path lies among these models."""
+    return os.path.join(os.path.realpath(path), "").startswith(os.path.join(FOLDER, ""))
+
+
 def directories() -> dict[str, str]:
     """Directories of the models by their names with the prefix, in alphabetical order."""
     return {

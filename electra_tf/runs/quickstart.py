@@ -15,6 +15,7 @@ from electra_tf import config as configuration
 from electra_tf import files, objectives
 from electra_tf.config import Config
 from electra_tf.data.build import build_dataset
+from electra_tf.durations import duration
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
@@ -113,7 +114,7 @@ class _Quickstart:
         print(summary(metrics, headline, baselines(metrics, config)))
         print(
             f"\nReport: {self._report}\nCurves: {self._picture}\nBundle: {self._bundle}\n"
-            f"Total: {stages.duration(self._budget.elapsed)}",
+            f"Total: {duration(self._budget.elapsed)}",
             flush=True,
         )
         return metrics

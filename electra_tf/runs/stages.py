@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from electra_tf.durations import duration
 from electra_tf.runs.time_budget import TimeBudget
 
 
@@ -52,9 +53,3 @@ def run(stages: Sequence[Stage], budget: TimeBudget) -> None:
         start = time.monotonic()
         stage.work()
         print(f"      {duration(time.monotonic() - start)}", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Such as `2 min 5 s` or `4.2 s`."""
-    minutes, seconds = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"

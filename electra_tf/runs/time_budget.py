@@ -6,6 +6,7 @@ import time
 
 from electra_tf import objectives
 from electra_tf.config import Config
+from electra_tf.durations import estimate
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
 from electra_tf.train.host_loop import HostLoop
@@ -43,7 +44,7 @@ class Decision:
             minutes: the budget that this is for.
         """
         rate = self.num_steps / self.seconds
-        line = f"about {in_minutes(self.seconds)} at {rate:.1f} steps/s"
+        line = f"about {estimate(self.seconds)} at {rate:.1f} steps/s"
         if self.num_steps == most:
             line = f"all {most:,} steps, {line}"
         else:
@@ -120,15 +121,8 @@ class TimeBudget:
         """
         if self._minutes is not None and self._slowness is None:
             rest = 60 * self._minutes - self.elapsed
-            return f"at most {in_minutes(rest)} left" if rest > 0 else "over the time of --minutes"
-        return f"about {in_minutes(self.estimate(seconds))} left"
-
-
-def in_minutes(seconds: float) -> str:
-    """Such as `4 min`; quarters of a minute below two."""
-    if seconds >= 120:
-        return f"{seconds / 60:.0f} min"
-    return f"{max(15, 15 * round(seconds / 15))} s"
+            return f"at most {estimate(rest)} left" if rest > 0 else "over the time of --minutes"
+        return f"about {estimate(self.estimate(seconds))} left"
 
 
 def step_seconds(config: Config) -> tuple[float, float]:

@@ -1,7 +1,10 @@
 """Pre-training as a task of the training loop: an objective on token shards."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from electra_tf import config as configuration
@@ -10,9 +13,14 @@ from electra_tf.data import dataset
 from electra_tf.data.description import read_description
 from electra_tf.data.token_counts import count_tokens
 from electra_tf.errors import UserError
+from electra_tf.models.randomness import Draws
 from electra_tf.objectives import build_objective
+from electra_tf.objectives.counts import DETECTION_HISTOGRAM, Histogram, by_probability
+from electra_tf.tasks import samples
 from electra_tf.text import tokenization
 from electra_tf.text.vocabulary import Vocabulary
+
+_INTERVALS = 20  # of probability, in a histogram
 
 
 class PretrainingTask:
@@ -97,6 +105,27 @@ class PretrainingTask:
             num_batches=self.config.train.eval_batches,
             num_workers=num_workers,
         )
+
+    def show(
+        self, model: keras.Model, batch: dict, draws: Draws, counts: Mapping[str, Any]
+    ) -> dict[str, str | Histogram]:
+        """Samples of a few rows, and how suspicious all held-out tokens are.
+
+        Args:
+            model: of the objective.
+            batch: held-out rows, int32 [b, L].
+            draws: of these rows.
+            counts: of all held-out rows; without a discriminator there are no histograms.
+        """
+        found = self.objective.samples(model, batch, draws)
+        shown: dict[str, str | Histogram] = {
+            "samples": samples.markdown(samples.words_of(batch, found, self.vocabulary))
+        }
+        if DETECTION_HISTOGRAM in counts:
+            both = by_probability(counts[DETECTION_HISTOGRAM], _INTERVALS)
+            names = "original_tokens", "replaced_tokens"
+            shown |= {f"probability/{name}": each for name, each in zip(names, both, strict=True)}
+        return shown
 
 
 def _take_tokenizer(config: Config, model: str | None) -> tuple[str, Vocabulary]:

@@ -19,6 +19,7 @@ class Evaluator:
 
     Attributes:
         tokens_per_second: speed of the last evaluation, padding included.
+        counts: of the last evaluation, summed over its rows, float64 arrays by name.
 
     Args:
         task: gives batches and metrics.
@@ -32,7 +33,7 @@ class Evaluator:
         self._task, self._counts_of, self._model = task, counts_of, model
         self._runtime, self._seed = runtime, seed
         self._loop = HostLoop(self._step)
-        self.tokens_per_second = 0.0
+        self.tokens_per_second, self.counts = 0.0, {}
 
     def __call__(self, on_progress=None, split: str = "eval") -> dict[str, float]:
         """Evaluates.
@@ -60,7 +61,18 @@ class Evaluator:
         spec: Any = one.element_spec
         positions = spec[features.INPUT_IDS].shape.num_elements()
         self.tokens_per_second = replicas * positions / clock.take()
-        return self._task.objective.metrics(sums.take())
+        self.counts = sums.take()
+        return self._task.objective.metrics(self.counts)
+
+    def first_rows(self, number: int) -> tuple[dict, Draws]:
+        """The first rows of the held-out split, and the draws that an evaluation has for them.
+
+        Args:
+            number: of rows, at most ROWS.
+        """
+        batch = next(iter(self._task.eval_batches(ROWS, 0, 1)))
+        rows = {name: value[:number] for name, value in batch.items()}
+        return rows, Draws(self._seed, tf.constant(-1), ROWS)
 
     def _of_pipeline(self, context, split):
         """Numbered batches of one worker's replicas, in turn."""

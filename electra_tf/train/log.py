@@ -3,12 +3,11 @@
 import json
 import math
 import os
-import time
-
-import tensorflow as tf
+from collections.abc import Mapping
 
 from electra_tf.errors import room_for
 from electra_tf.files import write_text
+from electra_tf.train.board import Board, Content
 
 
 class MetricsLog:
@@ -33,8 +32,20 @@ class MetricsLog:
         """Whether a former process has already written this line; the same on all workers."""
         return (step, split) in self._former
 
-    def write(self, step: int, split: str, metrics: dict[str, float]) -> None:
-        """Appends one line; non-finite numbers become null, as JSON has none."""
+    def write(
+        self,
+        step: int,
+        split: str,
+        metrics: dict[str, float],
+        shown: Mapping[str, Content] | None = None,
+    ) -> None:
+        """Appends one line; non-finite numbers become null, as JSON has none.
+
+        Args:
+            step, split: that the line is of.
+            metrics: numbers by name.
+            shown: what TensorBoard alone shows besides, by tag.
+        """
         if not self._enabled:
             return
         line = json.dumps({"step": step, "split": split, **json_safe(metrics)}) + "\n"
@@ -42,8 +53,8 @@ class MetricsLog:
             self._file.write(line)
             self._file.flush()
             if split not in self._boards:
-                self._boards[split] = _Board(os.path.join(self._tensorboard, split), self._step)
-            self._boards[split].write(step, metrics)
+                self._boards[split] = Board(os.path.join(self._tensorboard, split), self._step)
+            self._boards[split].write(step, {**metrics, **(shown or {})})
 
     def close(self) -> None:
         """Closes the files."""
@@ -52,39 +63,6 @@ class MetricsLog:
                 self._file.close()
                 for board in self._boards.values():
                     board.close()
-
-
-class _Board:
-    """A TensorBoard event file. tf.summary cannot write the mark that starts a session.
-
-    Args:
-        directory: one per split; each process adds a file.
-        step: TensorBoard forgets what former files say of later steps.
-    """
-
-    def __init__(self, directory, step):
-        os.makedirs(directory, exist_ok=True)
-        now = time.time()
-        self._writer = tf.io.TFRecordWriter(
-            os.path.join(directory, f"events.out.tfevents.{now:017.6f}.electra_tf")
-        )
-        session = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-        self._add(wall_time=now, file_version="brain.Event:2")
-        self._add(wall_time=now, step=step + 1, session_log=session)
-
-    def write(self, step, metrics):
-        values = [
-            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-            for name, value in metrics.items()
-        ]
-        self._add(wall_time=time.time(), step=step, summary=tf.compat.v1.Summary(value=values))
-        self._writer.flush()
-
-    def close(self):
-        self._writer.close()
-
-    def _add(self, **fields):
-        self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
 
 
 def json_safe(metrics: dict[str, float]) -> dict:

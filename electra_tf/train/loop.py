@@ -23,7 +23,9 @@ from electra_tf.train.signals import Interrupted, StopSignals
 from electra_tf.train.state import TrainState
 from electra_tf.train.step import TrainStep
 from electra_tf.train.strategy import Runtime
-from electra_tf.train.task import EvaluatedTask, Task, TrainedObjective
+from electra_tf.train.task import EvaluatedTask, ShownTask, Task, TrainedObjective
+
+_SHOWN_ROWS = 4  # held-out rows of which samples are shown
 
 
 def require_even_batches(
@@ -242,16 +244,24 @@ class Trainer:
 
         self._progress.update("evaluating …")
         metrics = self._evaluate(between_calls)
-        self._log_metrics("eval", metrics, self._evaluate.tokens_per_second)
+        speed = self._evaluate.tokens_per_second
+        self._log_metrics("eval", metrics, speed, self._shown())
         self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
 
-    def _log_metrics(self, split, metrics, tokens_per_second):
+    def _shown(self):
+        """What TensorBoard shows of the evaluation besides its metrics."""
+        if not (self._runtime.is_chief and isinstance(self._task, ShownTask)):
+            return {}
+        rows, draws = self._evaluate.first_rows(_SHOWN_ROWS)
+        return self._task.show(self.model, rows, draws, self._evaluate.counts)
+
+    def _log_metrics(self, split, metrics, tokens_per_second, shown=None):
         metrics = {
             **metrics,
             "tokens_per_second": tokens_per_second,
             **self._optimizers.learning_rates(self._step),
         }
-        self._log.write(self._step, split, metrics)
+        self._log.write(self._step, split, metrics, shown)
         return metrics
 
     def _stop_if_asked(self):

@@ -47,7 +47,9 @@ class Progress:
         parts |= {name: f"{name} {metrics[name]:.3f}" for name in self._names if name in metrics}
         parts["tokens/s"] = f"{_short(metrics['tokens_per_second'])} tokens/s"
         if peak_share is not None:
-            parts["of peak"] = f"{peak_share:.0%} of peak"
+            # A share above 1 is none: something else was running while the peak was measured.
+            share = f"{peak_share:.0%} of" if peak_share <= 1 else "more than the measured"
+            parts["of peak"] = f"{share} peak"
         parts["ETA"] = f"ETA {left}"
         if self._live:
             for name in reversed(self._importance):

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from electra_tf.models.randomness import Draws, Dropout
+from electra_tf.objectives.counts import Histogram
 from electra_tf.objectives.objective import Metric
 from electra_tf.objectives.phases import Phase
 
@@ -161,5 +162,23 @@ class EvaluatedTask(Protocol):
             worker: of num_workers, counted from 0.
             num_workers: among how many the batches are dealt out.
             split: which rows.
+        """
+        ...
+
+
+@runtime_checkable
+class ShownTask(Protocol):
+    """A task that has something to show of an evaluation besides metrics."""
+
+    def show(
+        self, model: keras.Model, batch: dict, draws: Draws, counts: Mapping[str, Any]
+    ) -> Mapping[str, str | Histogram]:
+        """Texts, as Markdown, and histograms by what TensorBoard calls them.
+
+        Args:
+            model: what the objective's `new_model` made.
+            batch: a few held-out rows, int32 [b, L].
+            draws: noise of these rows, that of the evaluation.
+            counts: of all held-out rows, float64 arrays.
         """
         ...

@@ -61,6 +61,9 @@ def test_two_workers_equal_one(data, tmp_path):
         assert again["masked_lm_loss"] == pytest.approx(line["masked_lm_loss"], rel=1e-5)
     events = list(pathlib.Path(two).glob("tensorboard/*/*"))
     assert len(events) == 2, events  # one file for training, one for evaluation
+    shown = tiny_runs.board(two)
+    for tag in ("samples", "probability/original_tokens", "probability/replaced_tokens"):
+        assert [each.step for each in shown.Tensors(tag)] == [10, 20], tag
 
 
 def test_a_signal_to_one_worker_stops_both(data, tmp_path):

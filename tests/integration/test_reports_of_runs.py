@@ -6,11 +6,13 @@ import re
 
 import pytest
 import tiny_runs
+from tensorboard.util import tensor_util
 
 from electra_tf.config import Config
 from electra_tf.runs import evaluation
 from electra_tf.runs.pretraining import pretrain
 from electra_tf.runs.report import detector, pretraining, pretraining_page
+from electra_tf.tasks import samples
 
 STEPS = 4
 
@@ -20,7 +22,7 @@ def run(data, tmp_path_factory):
     """A run of few steps, evaluated."""
     config = Config.from_file("configs/electra_small.py")
     fields = tiny_runs.TINY | {"data.dir": data, "train.num_steps": STEPS, "train.log_steps": 2}
-    for name, value in (fields | {"optimizer.warmup_steps": 2}).items():
+    for name, value in (fields | {"optimizer.warmup_steps": 2, "train.eval_steps": 2}).items():
         section, field = name.split(".")
         setattr(getattr(config, section), field, value)
     workdir = str(tmp_path_factory.mktemp("report") / "run")
@@ -62,6 +64,23 @@ def test_examples_are_the_first_texts(found):
     assert any(word.put != word.original for word in words)
     assert all(0 < word.probability < 1 for word in words)
     assert all(any(word.is_masked for word in example) for example in examples)
+
+
+def test_tensorboard_shows_the_same(run, found):
+    shown = tiny_runs.board(run)
+    texts, original, replaced = (
+        [(each.step, tensor_util.make_ndarray(each.tensor_proto)) for each in shown.Tensors(tag)]
+        for tag in ("samples", "probability/original_tokens", "probability/replaced_tokens")
+    )
+    assert [step for step, _ in texts] == [2, STEPS]
+    assert texts[-1][1].item().decode() == samples.markdown(found.detector.examples[:4])
+    tokens = [each[-1][1][:, 2].sum() for each in (original, replaced)]
+    assert sum(tokens) == _tokens(found)
+    [last] = [line for line in tiny_runs.metrics(run, "eval") if line["step"] == STEPS]
+    # What is taken for replaced has a probability above a half.
+    above = [each[-1][1][10:, 2].sum() for each in (original, replaced)]
+    assert above[1] / tokens[1] == pytest.approx(last["disc_recall"], abs=1e-6)
+    assert "samples" not in tiny_runs.board(run, "train").Tags()["tensors"]
 
 
 def test_the_page(found):

@@ -107,3 +107,6 @@ def test_killed_three_times_is_never_interrupted(data, tmp_path):
         assert line["learning_rate"] == other["learning_rate"]
         if line["step"] % 9 == 0:  # elsewhere a resume leaves out what came before its checkpoint
             assert line["loss"] == other["loss"]
+    # A kill may come between the line and TensorBoard's file, but nothing is there twice.
+    shown = [each.step for each in tiny_runs.board(killed).Tensors("samples")]
+    assert shown == sorted({*shown, 150}) and {*shown} <= {50, 100, 150}

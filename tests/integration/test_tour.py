@@ -6,6 +6,7 @@ stores the outputs anew.
 """
 
 import ast
+import base64
 import contextlib
 import io
 import json
@@ -13,6 +14,7 @@ import os
 import pathlib
 import pprint
 import re
+import sys
 
 import pytest
 
@@ -50,6 +52,21 @@ def execute(source: str, namespace: dict) -> list[dict]:
         text = pprint.pformat(value, width=100, sort_dicts=False).splitlines(keepends=True)
         result = {"data": {"text/plain": text}, "metadata": {}, "output_type": "execute_result"}
         outputs.append(result | {"execution_count": None})
+    return outputs + figures()
+
+
+def figures() -> list[dict]:
+    """What matplotlib has drawn, as a notebook shows it at the end of a cell."""
+    pyplot, outputs = sys.modules.get("matplotlib.pyplot"), []
+    for number in pyplot.get_fignums() if pyplot else ():
+        drawn, picture = pyplot.figure(number), io.BytesIO()
+        drawn.savefig(picture, format="png", dpi=60, metadata={"Software": None})
+        data = {
+            "image/png": base64.b64encode(picture.getvalue()).decode(),
+            "text/plain": [repr(drawn)],
+        }
+        outputs.append({"data": data, "metadata": {}, "output_type": "display_data"})
+        pyplot.close(drawn)
     return outputs
 
 
@@ -60,6 +77,7 @@ def kinds(outputs: list[dict]) -> list[str]:
 @pytest.mark.slow
 def test_cells_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     content, namespace = notebook(), {"__name__": "__main__"}
     for number, cell in enumerate(code_cells(content), start=1):
         outputs = execute(source_of(cell), namespace)
@@ -86,6 +104,13 @@ def test_outputs_are_stored_and_name_no_machine():
     cells = code_cells(notebook())
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert sum(bool(cell["outputs"]) for cell in cells) >= 10
+    pictures = [
+        output["data"].pop("image/png")
+        for cell in cells
+        for output in cell["outputs"]
+        if output["output_type"] == "display_data"
+    ]
+    assert [base64.b64decode(each)[:4] for each in pictures] == [b"\x89PNG"]
     outputs = json.dumps([cell["outputs"] for cell in cells])
     assert not re.findall(r"(?<![\w.<])/[a-z]\w*|site-packages|0x[0-9a-f]{6}", outputs)
 

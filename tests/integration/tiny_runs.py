@@ -20,6 +20,7 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from electra_tf.data.records import ShardWriter
 
@@ -257,6 +258,11 @@ def metrics(workdir, split: str | None = None) -> list[dict]:
     lines = path.read_text().splitlines(keepends=True)
     parsed = [json.loads(line) for line in lines if line.endswith("\n")]
     return [line for line in parsed if split in (None, line["split"])]
+
+
+def board(workdir, split: str = "eval") -> EventAccumulator:
+    """What TensorBoard reads of a run's metrics and what is shown beside them."""
+    return EventAccumulator(os.path.join(workdir, "tensorboard", split)).Reload()
 
 
 def last_step(workdir) -> int:

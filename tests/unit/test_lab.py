@@ -9,7 +9,11 @@ import sys
 import time
 
 import pytest
+import werkzeug.test
 from scipy import stats
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import hparams_plugin
 
 from electra_tf.config.study import Probe, Row, Study
 from electra_tf.errors import UserError
@@ -92,6 +96,55 @@ def test_a_study_runs_stage_by_stage_and_only_once(stub):
     assert again.lines() == []
     for name, content in written.items():
         assert (pathlib.Path("out") / name).read_bytes() == content, name
+
+
+def trials_of(path: str) -> dict:
+    """What TensorBoard tells of the trials below a directory, by the group's name."""
+    runs = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(path)
+    provider = data_provider.MultiplexerDataProvider(runs.Reload(), path)
+    context = base_plugin.TBContext(data_provider=provider, logdir=path)
+    pages = hparams_plugin.HParamsPlugin(context).get_plugin_apps()
+    asked = {
+        "allowedStatuses": ["STATUS_SUCCESS", "STATUS_RUNNING", "STATUS_UNKNOWN"],
+        "startIndex": 0,
+        "sliceSize": 100,
+        "colParams": [{"metric": {"tag": "AUC", "group": ""}}],
+    }
+    answer = werkzeug.test.Client(pages["/session_groups"]).post(json=asked)
+    return {each["name"]: each for each in answer.get_json()["sessionGroups"]}
+
+
+def test_tensorboard_compares_the_trials(stub):
+    rows = [
+        Row("a", {"config.objective.name": "mlm"}, steps=10),
+        Row("b", {"config.optimizer.learning_rate": 1}, steps=10),
+    ]
+    pathlib.Path("fail").write_text("b/seed_1/pretrain")
+    laboratory(rows=rows).run(jobs=1)
+    assert len(trials_of("out/tensorboard")) == 5
+    os.remove("fail")
+    results = laboratory(rows=rows).run(jobs=1)
+    trials = trials_of("out/tensorboard")
+    assert len(trials) == 6
+    assert trials["b/seed_1"]["hparams"] == {
+        "row": "b",
+        "seed": 1.0,
+        "config.objective.name": "electra",
+        "config.optimizer.learning_rate": 1.0,
+    }
+    assert trials["a/seed_0"]["hparams"]["config.objective.name"] == "mlm"
+    for row in ("a", "b"):
+        for seed in ("0", "1", "2"):
+            [session] = trials[f"{row}/seed_{seed}"]["sessions"]
+            assert session["status"] == "STATUS_SUCCESS"
+            measured = {each["name"]["tag"]: each["value"] for each in session["metricValues"]}
+            assert measured == {
+                title: pytest.approx(column[row]["seeds"][seed])
+                for title, column in results["columns"].items()
+            }
+    assert {each["trainingStep"] for each in session["metricValues"]} == {10}
+    events = [path.parent for path in pathlib.Path("out/tensorboard").rglob("*tfevents*")]
+    assert len(events) == len(set(events)) == 7  # nothing of the first call is left
 
 
 def test_a_failure_stops_no_other_row_and_is_tried_again(stub):

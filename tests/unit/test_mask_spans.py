@@ -11,7 +11,7 @@ from electra_tf.config import Config, breakpoints
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives import build_objective, masking, over_steps, spans, validate
-from electra_tf.objectives.objective import SpecialTokens
+from electra_tf.objectives.special_tokens import SpecialTokens
 from electra_tf.speed import synthetic
 from electra_tf.text.examples import DocumentPacker, PairBuilder, pad_examples
 from electra_tf.text.vocabulary import SPECIAL_TOKENS, Vocabulary

@@ -127,15 +127,6 @@ def test_numbers_are_short(value, text):
     assert numbers.short(value) == text
 
 
-def test_durations():
-    assert [numbers.duration(it) for it in (4.4, 61, 7322, 90_000)] == [
-        "4 s",
-        "1 min 1 s",
-        "2 h 2 min",
-        "1 d 1 h",
-    ]
-
-
 @pytest.mark.parametrize(
     ("low", "high"), [(0, 1), (0, 1500), (-0.3, 7e-5), (21.7, 26.4), (5e-7, 6e-7), (1e6, 1e9)]
 )
@@ -219,6 +210,26 @@ def test_a_run_without_lines_and_without_a_detector(run):
     assert "0.1250" in text and "0.0500" in text and "ROC" not in text
     assert any(note.startswith("Curves: ") for note in notes)
     assert any(note.startswith("Simple baselines: left out. config.data.dir") for note in notes)
+
+
+def test_a_model_of_the_package_needs_an_output_and_tells_where_its_card_is(tmp_path):
+    model = "pretrained:small-wiki-novels"
+    with pytest.raises(UserError, match=r"pass --output=FILE.html\. Received: none for .*novels"):
+        write_report(model)
+    path = write_report(model, str(tmp_path / "card.html"))
+    text, notes = "".join(outline_of(path).text), notes_of(path)
+    assert "electra: 25,715 of" in text and "weights" in text and "config.optimizer." in text
+    [note] = notes  # nothing that cannot be done with it
+    card = re.search(r"\S+/README\.md", note)
+    assert card and pathlib.Path(card[0]).is_file()
+
+
+def test_a_converted_model_names_the_data_that_it_needs(run):
+    config = Config.from_json((run / "config.json").read_text())
+    config.data.dir = ""
+    (run / "config.json").write_text(config.to_json())
+    notes = notes_of(write_report(str(run)))
+    assert any("--data_dir=SHARDS --random_words measures them" in note for note in notes)
 
 
 def test_a_damaged_evaluation_is_left_out(run):

@@ -9,7 +9,7 @@ from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
 from electra_tf.objectives import build_objective, masking, validate
-from electra_tf.objectives.objective import SpecialTokens
+from electra_tf.objectives.special_tokens import SpecialTokens
 from electra_tf.speed import synthetic
 
 VOCAB, ROWS, LENGTH = 61, 3000, 40

@@ -2,7 +2,7 @@
 
 import os
 
-from electra_tf import files
+from electra_tf import files, pretrained
 from electra_tf.config import directories
 from electra_tf.config.json_config import is_finetuning, read_fields
 from electra_tf.errors import UserError
@@ -18,8 +18,9 @@ def write_report(run_directory: str, output: str | None = None) -> str:
     file. A discriminator is run on a bounded part of the held-out examples.
 
     Args:
-        run_directory: workdir of `electra_tf pretrain`, `quickstart` or `finetune`.
-        output: the file to write, a new one; None: `run_directory`/report.html, which it replaces.
+        run_directory: workdir of `electra_tf pretrain`, `quickstart` or `finetune`, or a model.
+        output: the file to write, a new one; None: `run_directory`/report.html, which it replaces,
+            but among the models of the package.
 
     Raises:
         UserError: no run, or an output that may not be written.
@@ -30,6 +31,11 @@ def write_report(run_directory: str, output: str | None = None) -> str:
         raise UserError(
             "A run must contain config.json, which `electra_tf pretrain` and `electra_tf finetune` "
             f"write. Received: {directories.describe(run_directory)}"
+        )
+    if output is None and pretrained.holds(run_directory):
+        raise UserError(
+            "The report of a model that comes with the package must get a file of its own: pass "
+            f"--output=FILE.html. Received: none for {run_directory}"
         )
     if output is None:
         path = files.output(os.path.join(run_directory, NAME), overwrite=True)

@@ -8,20 +8,21 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from electra_tf import features
 from electra_tf.data import dataset
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
-from electra_tf.objectives.counts import LOGIT_RANGE, NUM_BINS, area_under_curve
-from electra_tf.objectives.rtd import Replaced, ReplacedTokenDetection
+from electra_tf.objectives.counts import (
+    DETECTION_HISTOGRAM,
+    NUM_BINS,
+    area_under_curve,
+    bin_probabilities,
+)
 from electra_tf.runs import evaluation
-from electra_tf.text.vocabulary import Vocabulary
+from electra_tf.tasks.samples import Word, words_of
 from electra_tf.train.evaluation import ROWS
 
-HISTOGRAM = "disc/histogram"  # a count, of `objectives.counts.detection_counts`
 MOST_TOKENS = 1 << 16  # of the held-out text that is looked at, padding included
 NUM_EXAMPLES = 8
-MOST_SHOWN = 128  # tokens of an example
 _NUM_INTERVALS = 10  # of probabilities, in the calibration
 _ROC_POINTS = 120
 
@@ -40,24 +41,6 @@ class Interval(NamedTuple):
     number: int
 
 
-class Word(NamedTuple):
-    """A word of an example, as it stands in three versions of the text.
-
-    Attributes:
-        original: in the data.
-        shown: to the generator.
-        put: by the generator, and read by the discriminator.
-        is_masked: whether it has a masked position.
-        probability: that the discriminator takes it for replaced, the largest of its tokens'.
-    """
-
-    original: str
-    shown: str
-    put: str
-    is_masked: bool
-    probability: float
-
-
 @dataclasses.dataclass(frozen=True)
 class Detector:
     """What was found out.
@@ -68,7 +51,7 @@ class Detector:
         auc: area under `roc`, as eval.json's `disc_auc`, of these examples.
         roc: (share of original, share of replaced tokens taken for replaced), from (0, 0).
         intervals: the calibration, those of ten equal intervals that have a token.
-        examples: words of some rows; none of an objective whose samples cannot be shown.
+        examples: words of some rows.
     """
 
     step: int
@@ -92,7 +75,7 @@ def examine(workdir: str) -> Detector:
     Masks and samples are those of `electra_tf evaluate`.
 
     Args:
-        workdir: of a run whose objective counts `HISTOGRAM`.
+        workdir: of a run whose objective counts `DETECTION_HISTOGRAM`.
 
     Raises:
         UserError: no checkpoint, no data, or no token is replaced in them.
@@ -106,7 +89,7 @@ def examine(workdir: str) -> Detector:
     @tf.function(autograph=False, jit_compile=runtime.xla or None)
     def histogram_of(batch, number):
         draws = Draws(seed, -1 - number, ROWS)
-        return objective.eval_counts(model, batch, draws)[HISTOGRAM]
+        return objective.eval_counts(model, batch, draws)[DETECTION_HISTOGRAM]
 
     histogram = np.zeros(2 * NUM_BINS)
     bar = tqdm(
@@ -124,11 +107,8 @@ def examine(workdir: str) -> Detector:
             "For a ROC held-out text must have original and replaced tokens. Received: "
             f"{original.sum():,.0f} and {replaced.sum():,.0f} in {task.config.data.dir}"
         )
-    examples = []
-    if isinstance(objective, ReplacedTokenDetection):
-        first = next(iter(batches))
-        found = objective.replaced(model, first, Draws(seed, tf.constant(-1), ROWS))
-        examples = examples_of(first, found, task.vocabulary)
+    first = {name: value[:NUM_EXAMPLES] for name, value in next(iter(batches)).items()}
+    found = objective.samples(model, first, Draws(seed, tf.constant(-1), ROWS))
     return Detector(
         step,
         min(split.num_examples, num_batches * ROWS),
@@ -136,7 +116,7 @@ def examine(workdir: str) -> Detector:
         area_under_curve(histogram),
         roc(original, replaced),
         intervals(original, replaced),
-        examples,
+        words_of(first, found, task.vocabulary),
     )
 
 
@@ -153,9 +133,7 @@ def roc(original: np.ndarray, replaced: np.ndarray) -> list[tuple[float, float]]
 
 def intervals(original: np.ndarray, replaced: np.ndarray) -> list[Interval]:
     """The calibration from histograms of logits, float [NUM_BINS] each."""
-    width = 2 * LOGIT_RANGE / NUM_BINS
-    logits = (np.arange(NUM_BINS) + 0.5) * width - LOGIT_RANGE
-    probabilities, both = 1 / (1 + np.exp(-logits)), original + replaced
+    probabilities, both = bin_probabilities(), original + replaced
     found = []
     for place in range(_NUM_INTERVALS):
         inside = (probabilities * _NUM_INTERVALS).astype(int) == place
@@ -169,49 +147,3 @@ def intervals(original: np.ndarray, replaced: np.ndarray) -> list[Interval]:
                 )
             )
     return found
-
-
-def examples_of(batch: dict, found: Replaced, vocabulary: Vocabulary) -> list[list[Word]]:
-    """The words of the first rows of a batch.
-
-    Args:
-        batch: rows, int32 [B, L].
-        found: what the networks make of them.
-        vocabulary: of the ids.
-    """
-    ids, mask = (np.asarray(batch[name]) for name in (features.INPUT_IDS, features.INPUT_MASK))
-    shown, text, masked = (np.asarray(it) for it in (found.shown, found.text, found.places))
-    probabilities = 1 / (1 + np.exp(-np.asarray(found.logits, np.float64)))
-    begins, special = vocabulary.begins_word(), (vocabulary.cls_id, vocabulary.sep_id)
-
-    def word(row: int, places: list[int]) -> Word:
-        return Word(
-            _text(ids[row, places], vocabulary),
-            _text(shown[row, places], vocabulary),
-            _text(text[row, places], vocabulary),
-            bool(masked[row, places].any()),
-            float(probabilities[row, places].max()),
-        )
-
-    examples = []
-    for row in range(min(NUM_EXAMPLES, np.count_nonzero(mask.any(axis=1)))):
-        words: list[list[int]] = []
-        for place in np.flatnonzero(mask[row])[:MOST_SHOWN]:
-            token = ids[row, place]
-            if token in special:
-                continue
-            if words and not begins[token]:
-                words[-1].append(place)
-            else:
-                words.append([place])
-        examples.append([word(row, places) for places in words])
-    return examples
-
-
-def _text(ids, vocabulary: Vocabulary) -> str:
-    """Tokens of one word as text: pieces close up to what stands before them."""
-    known = vocabulary.tokens  # the model may have more: a generator may draw one of those
-    first, *others = (known[id] if id < len(known) else f"[{id}]" for id in ids)
-    return first + "".join(
-        token.removeprefix("##") if token.startswith("##") else f" {token}" for token in others
-    )

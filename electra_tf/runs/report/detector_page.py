@@ -1,8 +1,9 @@
 """ROC, calibration and examples of a discriminator as HTML."""
 
 from electra_tf.runs.report.charts import Series, chart, charts
-from electra_tf.runs.report.detector import Detector, Word
+from electra_tf.runs.report.detector import Detector
 from electra_tf.runs.report.markup import Html, element, join
+from electra_tf.tasks.samples import Word
 
 _DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 _SMALLEST, _LARGEST = 3.0, 10.0  # radius of a dot of the calibration
@@ -84,15 +85,15 @@ def _shown(word: Word) -> Html:
 
 
 def _judged(word: Word) -> Html:
-    kind = None
+    kind, probability = None, word.probability or 0.0
     if word.is_masked:
         kind = "right" if word.put == word.original else "wrong"
     marked = element(
         "span",
         word.put,
         class_=kind,
-        style=f"background:rgb(222 60 40/{0.8 * word.probability:.2f})",
-        title=f"{word.probability:.2f}",
+        style=f"background:rgb(222 60 40/{0.8 * probability:.2f})",
+        title=f"{probability:.2f}",
     )
     if kind != "wrong":
         return marked

@@ -20,13 +20,3 @@ def large(value: float) -> str:
     """A number of operations: 1.23e15."""
     mantissa, _, exponent = f"{value:.3g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else f"{value:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as days and hours, hours and minutes, or minutes and seconds."""
-    seconds = round(seconds)
-    for size, smaller, names in ((86_400, 3600, "d h"), (3600, 60, "h min"), (60, 1, "min s")):
-        if seconds >= size:
-            one, other = names.split()
-            return f"{seconds // size} {one} {seconds % size // smaller} {other}"
-    return f"{seconds} s"

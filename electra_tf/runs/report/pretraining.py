@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from electra_tf import config as configuration
-from electra_tf import objectives
+from electra_tf import objectives, pretrained
 from electra_tf.config import Config
 from electra_tf.data.description import read_description
 from electra_tf.errors import UserError
@@ -35,8 +35,9 @@ class PretrainingRun:
         evaluation: content of eval.json, its finite numbers.
         baselines: what a model reaches that knows little, as `runs.baselines` tells.
         data: content of dataset.json.
-        detector: what the discriminator makes of held-out text; None of an objective without.
+        detector: what the discriminator makes of held-out text; None without one, or without text.
         differences: fields of the config, (default, value).
+        is_packaged: whether it comes with the package, without data and figures of its training.
     """
 
     directory: str
@@ -51,6 +52,7 @@ class PretrainingRun:
     data: dict[str, Any] | Missing
     detector: Detector | Missing | None
     differences: dict[str, tuple[object, object]]
+    is_packaged: bool = False
 
     @property
     def begin(self) -> int:
@@ -102,7 +104,7 @@ def collect(directory: str) -> PretrainingRun:
     if not isinstance(saved, Missing):
         step = max(step, saved.step)
     objective = objectives.build_objective(config)
-    evaluation = attempt("Held-out metrics", lambda: _evaluation(directory))
+    evaluation = attempt("Held-out metrics", lambda: _evaluation(directory, config))
     return PretrainingRun(
         directory=directory,
         config=config,
@@ -114,8 +116,9 @@ def collect(directory: str) -> PretrainingRun:
         evaluation=evaluation,
         baselines=_baselines(evaluation, config, directory),
         data=data,
-        detector=_detector(objective, directory),
+        detector=None if pretrained.holds(directory) else _detector(objective, directory),
         differences=changed,
+        is_packaged=pretrained.holds(directory),
     )
 
 
@@ -134,10 +137,16 @@ def _sizes(saved: SavedWeights) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
-def _evaluation(directory: str) -> dict[str, float]:
+def _evaluate(directory: str, config: Config) -> str:
+    """The command that measures what is missing."""
+    data = "" if config.data.dir else " --data_dir=SHARDS"
+    return f"`electra_tf evaluate --workdir={directory}{data} --random_words`"
+
+
+def _evaluation(directory: str, config: Config) -> dict[str, float]:
     path = os.path.join(directory, "eval.json")
     if not os.path.exists(path):
-        raise UserError(f"`electra_tf evaluate --workdir={directory} --random_words` measures them")
+        raise UserError(f"{_evaluate(directory, config)} measures them")
     found = parts.numbers_of(read_json(path))
     for name in ("step", "examples"):
         if name not in found:
@@ -150,10 +159,7 @@ def _evaluation(directory: str) -> dict[str, float]:
 
 def _baselines(evaluation, config: Config, directory: str) -> dict[str, float] | Missing:
     if isinstance(evaluation, Missing) or "most_frequent_token_share" not in evaluation:
-        return Missing(
-            f"Simple baselines: `electra_tf evaluate --workdir={directory} --random_words` "
-            "measures what they need."
-        )
+        return Missing(f"Simple baselines: {_evaluate(directory, config)} measures what they need.")
     return attempt("Simple baselines", lambda: baselines(evaluation, config))
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from electra_tf.durations import duration
 from electra_tf.objectives import flops
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
 from electra_tf.runs.report import detector_page, page
 from electra_tf.runs.report.charts import Series, chart, charts
 from electra_tf.runs.report.markup import Html, element, join
-from electra_tf.runs.report.numbers import duration, large, short
+from electra_tf.runs.report.numbers import large, short
 from electra_tf.runs.report.parts import Missing
 from electra_tf.runs.report.pretraining import PretrainingRun
 
@@ -35,21 +36,26 @@ def render(run: PretrainingRun) -> str:
 
 def _sections(run: PretrainingRun) -> Iterator[Html]:
     yield _facts(run)
+    if run.is_packaged:
+        yield page.note(
+            "What it reaches: the model comes without data and without the lines of its training; "
+            f"{run.directory}/README.md tells what was measured."
+        )
+    else:
+        yield from _measured(run)
+    yield page.section("Config: what differs from the defaults", page.differences(run.differences))
+
+
+def _measured(run: PretrainingRun) -> Iterator[Html]:
+    """What the directory of a run and its data tell."""
     yield page.section("Held-out metrics", page.shown(run.evaluation, lambda _: _metrics(run)))
     yield page.section("Training", _curves(run))
     found = run.detector
     if found is not None:
         yield page.section("The discriminator", page.shown(found, detector_page.curves))
         if not isinstance(found, Missing):
-            name = run.config.objective.name
-            shown = (
-                detector_page.examples(found)
-                if found.examples
-                else page.note(f"Examples: config.objective.name={name} does not show its samples.")
-            )
-            yield page.section("Examples", shown)
+            yield page.section("Examples", detector_page.examples(found))
     yield page.section("Data", page.shown(run.data, _data))
-    yield page.section("Config: what differs from the defaults", page.differences(run.differences))
 
 
 def _bound(run: PretrainingRun) -> str:
@@ -88,11 +94,13 @@ def _facts(run: PretrainingRun) -> Html:
     else:
         of_networks = [f"{name.replace('_', ' ')} {size:,}" for name, size in weights.items()]
         lines = [element("p", f"Weights: {', '.join(of_networks)}.", class_="faint")]
-    device = (
-        "Device and share of its peak: a run does not record them; `electra_tf benchmark` with the "
-        "run's `--config` measures them."
-    )
-    return join([page.facts(known), *lines, page.note(device)])
+    if not run.is_packaged:
+        device = (
+            "Device and share of its peak: a run does not record them; `electra_tf benchmark` with "
+            "the run's `--config` measures them."
+        )
+        lines.append(page.note(device))
+    return join([page.facts(known), *lines])
 
 
 def _size(model) -> str:
