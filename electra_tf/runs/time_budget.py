@@ -17,7 +17,7 @@ from electra_tf.train.step import TrainStep
 
 FEWEST_STEPS = 1000  # with fewer the quickstart's model has hardly begun to learn
 # What `step_seconds` needs to trace the quickstart's step on the machine of all estimates.
-TRACING_SECONDS = 6.0
+TRACING_SECONDS = 4.0
 _ROUND_TO = 100
 _TIMED_SECONDS, _STEPS_IN_A_CALL = 3.0, 5
 
