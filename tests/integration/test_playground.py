@@ -99,7 +99,7 @@ def test_a_typed_sentence_is_shaded(open_page, url):
         for token, probability in zip(answer["start_offset"], answer["replaced_probability"])
         if token == 4
     )
-    assert labels[1] == f"models, {round(worst * 100)} % likely replaced, press to swap"
+    assert labels[1] == f"models, {round(worst * 100)}\xa0% likely replaced, press to swap"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_swapping_a_word_with_the_keyboard_updates(open_page, url):
     after = page.get_by_role("button", name="network,").locator(".token").first
     assert after.get_attribute("data-probability") != before
     told = page.inner_text("#swaps li")
-    assert re.fullmatch(r"“trained” \d+ % → “network” \d+ %: suspicion \d of 5", told)
+    assert re.fullmatch(r"“trained” \d+\s% → “network” \d+\s%: suspicion \d of 5", told)
     assert page.evaluate("document.activeElement.dataset.start") == "11"  # to go on from there
     page.keyboard.press("Enter")
     page.keyboard.type("nothing of this")

@@ -30,7 +30,7 @@ export const oneLabel = {
 
   draw(place, [answer]) {
     drawLabels(place, answer, (label) => label === answer.label, "Labels");
-    return `Label: ${answer.label}, ${percent(Math.max(...answer.probabilities))}.`;
+    return `Label: “${answer.label}”, ${percent(Math.max(...answer.probabilities))}.`;
   },
 };
 
@@ -45,7 +45,7 @@ export const severalLabels = {
   draw(place, [answer]) {
     const isChosen = (_, index) => Boolean(answer.chosen[index]);
     drawLabels(place, answer, isChosen, "Labels");
-    const chosen = answer.labels.filter(isChosen);
+    const chosen = answer.labels.filter(isChosen).map((label) => `“${label}”`);
     return `${plural(chosen.length, "label")} chosen${
       chosen.length ? `: ${chosen.join(", ")}` : ""}.`;
   },
@@ -99,7 +99,8 @@ function hueOf(type) {
 
 export const tags = {
   title: "Tagging",
-  introduction: "What the model finds in the text, with its label.",
+  introduction: "What the model finds in the text, with its label. Words are what lies between " +
+    "spaces.",
   inputs: ["text"],
   outputs: ["words", "tags", "probability", "start_offset", "end_offset", "mask"],
   examples: [

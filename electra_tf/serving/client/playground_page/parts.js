@@ -18,10 +18,11 @@ export const unseen = (text) => element("span", {className: "unseen"}, text);
 // A probability, whatever the server sent.
 export const probable = (value) => Math.min(Math.max(Number(value) || 0, 0), 1);
 
-export const percent = (value) => `${Math.round(probable(value) * 100)} %`;
+export const percent = (value) => `${Math.round(probable(value) * 100)}\u00a0%`;
 
-// With a minus that is as wide as a plus.
-export const decimal = (value, digits = 2) => Number(value).toFixed(digits).replace("-", "−");
+// With a minus that is as wide as a plus, and without one before 0.
+export const decimal = (value, digits = 2) =>
+  Number(value).toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace("-", "");
 
 export const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 

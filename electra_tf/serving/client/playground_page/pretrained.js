@@ -24,14 +24,14 @@ function choice(token, number, parts, page) {
 }
 
 export const fillMask = {
-  title: "Fill in the mask",
-  introduction: `Write ${MASK} for a word that the model shall guess. Press a guess to put it in.`,
+  title: "Fill masks",
+  introduction: `Write ${MASK} where the model should guess a word. Press a guess to put it in.`,
   inputs: ["text"],
   outputs: ["positions", "tokens", "probabilities", "mask"],
   examples: [
-    {text: "The river flows into the [MASK]."},
+    {text: "The ship sailed across the Atlantic [MASK]."},
     {text: "He was born in [MASK] and studied at the [MASK] of Oxford."},
-    {text: "She opened the [MASK] and went into the house."},
+    {text: "The river flows into the [MASK]."},
   ],
   tools: [{
     label: `Insert ${MASK}`,
@@ -77,20 +77,20 @@ function scored(text, answer) {
 }
 
 function drawnWord(word, isLeast) {
-  return element("span", {className: isLeast ? "scored least" : "scored"}, word.text,
-    element("small", {className: "below"}, unseen(" "), decimal(word.score)));
+  return element("span", {className: isLeast ? "scored least" : "scored"},
+    element("span", {}, word.text), element("small", {}, unseen(" "), decimal(word.score)));
 }
 
 export const plausibility = {
   title: "Plausibility",
-  introduction: "How plausible is a text, by the sum of its tokens' scores? Higher is more " +
+  introduction: "How plausible is a text, by the sum of its tokens’ scores? Higher is more " +
     "plausible. Write alternatives on lines of their own; they compare best at equal length.",
   inputs: ["text"],
   outputs: ["score", "token_scores", "tokens", "start_offset", "end_offset"],
   labels: {text: "Texts, one per line"},
   examples: [
-    {text: "The cat sat on the mat.\nThe cat sat on the map.\nThe cat sat on the although."},
-    {text: "He has gone home.\nHe has went home."},
+    {text: "The king lived in a castle.\nThe king lived on a castle.\nThe king lived in a cattle."},
+    {text: "The children were playing in the garden.\nThe children was playing in the garden."},
   ],
 
   rowsOf: ({text}) => text.split("\n").filter((line) => line.trim()).map((line) => ({text: line})),
