@@ -16,28 +16,31 @@ function pieces(word) {
   return lengths.map((length) => letters.splice(0, length).join(""));
 }
 
-function wordButton(word, text, page) {
+// A button; but punctuation, too small to press beside a word, is only shown.
+function drawn(word, text, page) {
   const texted = pieces(word);
-  const button = element("button", {type: "button", className: "word"},
+  const isButton = /[\p{L}\p{N}\p{So}]/u.test(word.text);
+  const place = element(isButton ? "button" : "span", {className: "word"},
     ...word.tokens.map((token, index) => {
       const probability = probable(token.value);
-      const drawn = element("span",
+      const piece = element("span",
         {className: "token", title: `${token.text} ${percent(probability)}`}, texted[index]);
-      drawn.style.setProperty("--probability", probability);
-      drawn.dataset.probability = probability;
-      return drawn;
+      piece.style.setProperty("--probability", probability);
+      piece.dataset.probability = probability;
+      return piece;
     }));
-  button.setAttribute("aria-label",
-    `${word.text}, ${percent(word.probability)} likely replaced, press to swap`);
-  button.dataset.start = word.start;
   if (word.probability >= SHOWN_FROM) {
-    const share = element("small", {className: "below"},
-      `${Math.round(word.probability * 100)}`);
+    const share = element("small", {className: "below"}, ` ${Math.round(word.probability * 100)}`);
     share.setAttribute("aria-hidden", "true");
-    button.append(share);
+    place.append(share);
   }
-  button.addEventListener("click", () => edit(button, word, text, page));
-  return button;
+  if (!isButton) return place;
+  place.type = "button";
+  place.setAttribute("aria-label",
+    `${word.text}, ${percent(word.probability)} likely replaced, press to swap`);
+  place.dataset.start = word.start;
+  place.addEventListener("click", () => edit(place, word, text, page));
+  return place;
 }
 
 function edit(button, word, text, page) {
@@ -57,7 +60,8 @@ function edit(button, word, text, page) {
     }
     swaps.push({before: text, old: word, start: word.start});
     await page.set({text: slice(0, word.start) + editor.value + slice(word.end)});
-    if (focus) byId("answer").querySelector(`[data-start="${word.start}"]`)?.focus();
+    const swapped = byId("answer").querySelector(`[data-start="${word.start}"]`);
+    if (focus) (swapped ?? byId("undo")).focus();
   }
 
   editor.addEventListener("keydown", (event) => {
@@ -107,7 +111,7 @@ export const replaced = {
     for (const word of words) {
       word.probability = Math.max(...word.tokens.map(({value}) => probable(value)));
     }
-    place.append(textOf(text, words, (word) => wordButton(word, text, page)));
+    place.append(textOf(text, words, (word) => drawn(word, text, page)));
     if (words.length) place.append(legend());
     const rank = [...words].sort((one, other) => other.probability - one.probability);
     const last = swaps.at(-1);
