@@ -194,6 +194,10 @@ def test_only_its_own_files_and_names(url):
     assert not re.search(r"https?://", response.text)
     for path in re.findall(r'(?:href|src)="([^"]+)"', response.text):
         assert requests.get(url + path).status_code == 200
+    modules = re.findall(r'from "\./([^"]+)"', requests.get(f"{url}page/page.js").text)
+    assert len(modules) > 2
+    for path in modules:
+        assert requests.get(f"{url}page/{path}").status_code == 200
     assert requests.get(url, headers={"Host": "attacker.example"}).status_code == 400
     assert requests.get(f"{url}page/../playground.py").status_code == 404
 
