@@ -1,11 +1,12 @@
-"""A web page to try an exported model: type a sentence, swap a word and watch.
+"""A web page to try an exported model: type, and watch the answer change.
 
     electra_tf playground --model=SERVING_DIR/1
     electra_tf playground --target=localhost:8501 --model_name=electra
 
-For a pre-trained model every token is shaded by its probability of having been replaced; for
-fine-tuned models the page shows labels, tags, numbers or answers. With --target the page's requests
-are passed on to a model server over REST. Ctrl-C ends it.
+The page shows what the model's signatures can do: shade replaced words, fill in [MASK], rank texts
+by plausibility; of fine-tuned models labels, numbers, tags in the text, or answers in their
+context. With --target the page's requests are passed on to a model server over REST. Ctrl-C ends
+it.
 
 The page's own REST calls are TensorFlow Serving's, for requests of at most 1 MiB and 131,072 bytes
 of text, all texts counted as long as the longest.

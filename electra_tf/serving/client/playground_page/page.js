@@ -1,45 +1,63 @@
-// The playground: asks the model after every change and draws the answer. What users type and
-// what the model says only ever becomes text nodes and attributes, never markup.
-"use strict";
+// The playground: finds out from its metadata what a model can be asked, asks it after every
+// change, and has the answer drawn by the kind that is selected.
 
-const MODEL = `v1/models/${encodeURIComponent(document.body.dataset.model)}`;
+import {number, oneLabel, questions, severalLabels, tags} from "./finetuned.js";
+import {byId, element, wellFormed} from "./parts.js";
+import {fillMask, plausibility} from "./pretrained.js";
+import {replaced} from "./replaced.js";
+
+// A kind: `title`, `introduction`, `inputs` and `outputs` that its signature must have, with
+// `isAlone` no others; `draw(place, answers, texts, page)`, which returns what is said of the
+// answers. If need be `examples`, `labels` of fields, `tools` beside them, `adapted(signature)`:
+// more of these, `rowsOf(texts)`: the rows to ask for, `forget()` when something else changes the
+// text.
+const KINDS = [replaced, fillMask, severalLabels, oneLabel, tags, questions, plausibility, number];
 const LABELS = {text: "Text", text_pair: "Second text", question: "Question", context: "Context"};
-const EXAMPLES = [
-  "The river flows through the city into the sea.",
-  "The band released its first of in 1994.",
-  "She won the gold medal at the 1996 Summer Olympics.",
-];
-const SHOWN_FROM = 0.1; // the probability from which it stands below the word
+const MODEL = `v1/models/${encodeURIComponent(document.body.dataset.model)}`;
+const DEFAULT = "serving_default";
 const PAUSE = 150; // milliseconds after the last key, before the model is asked
+const SHOWN = 2000; // characters of an output that no kind draws
 
-const byId = (id) => document.getElementById(id);
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", {ignoreBOM: true});
-const swaps = []; // {before, old, start, fresh}: the text before, the Words, and the place in bytes
-let fields = {}; // textareas by the name of the input
-let draw = null; // draws the answer of this model's kind
+const fields = new Map(); // textareas by the name of the input
+let kinds = []; // that the model has, with the names of their signatures and the texts they show
+let kind = null; // the selected one
 let timer = 0;
 let asked = 0; // the number of the last request: answers to earlier ones come too late
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
+// What is not drawn in a way of its own: each output in a paragraph.
+const other = {
+  title: "Outputs",
+  introduction: "This page draws the answers of this model's kind as they come.",
+  draw(place, [answer]) {
+    const outputs = answer === Object(answer) && !Array.isArray(answer) ? answer : {answer};
+    for (const [name, value] of Object.entries(outputs)) {
+      const shown = JSON.stringify(value);
+      place.append(element("p", {className: "output"}, element("b", {}, `${name}: `),
+        shown.length > SHOWN ? `${shown.slice(0, SHOWN)}…` : shown));
+    }
+    return "";
+  },
+};
 
-const percent = (probability) => `${Math.round(probability * 100)} %`;
-
-// Offsets count bytes, so texts are cut as bytes. Lone surrogates become U+FFFD, here and there.
-const wellFormed = (text) => decoder.decode(encoder.encode(text));
-
-function slicer(text) {
-  const bytes = encoder.encode(text);
-  return (start, end) => decoder.decode(bytes.subarray(start, end));
-}
+// What kinds may do with the page.
+const page = {
+  rows: [], // that the answers are to
+  field: (name) => fields.get(name),
+  focus: (name) => fields.get(name).focus(),
+  set(texts) {
+    for (const [name, text] of Object.entries(texts)) fields.get(name).value = text;
+    return update();
+  },
+};
 
 async function call(path, content) {
-  const response = await fetch(MODEL + path, content && {
-    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(content)});
+  let response;
+  try {
+    response = await fetch(MODEL + path, content && {method: "POST",
+      headers: {"Content-Type": "application/json"}, body: JSON.stringify(content)});
+  } catch {
+    throw new Error("The playground does not answer: is it still running?");
+  }
   let answer;
   try {
     answer = await response.json();
@@ -51,273 +69,166 @@ async function call(path, content) {
 }
 
 function complain(error) {
-  byId("problem").textContent = error instanceof TypeError
-    ? "The playground does not answer: is it still running?" : error.message;
+  byId("problem").textContent = error.message;
   byId("problem").hidden = false;
-  byId("answer").classList.remove("late");
+  byId("answer").removeAttribute("aria-busy");
+}
+
+async function predictions(rows) {
+  if (!rows.length) return [];
+  const signature = kind.signature === DEFAULT ? {} : {signature_name: kind.signature};
+  const answer = await call(":predict", {...signature, instances: rows});
+  return answer.predictions;
+}
+
+function draw(answers, texts) {
+  const place = element("div");
+  try {
+    byId("status").textContent = kind.draw(place, answers, texts, page);
+  } catch (error) {
+    console.warn(error);
+    throw new Error("The model's answer is not one that this page can draw.");
+  }
+  byId("answer").replaceChildren(...place.childNodes);
+  byId("answer").hidden = !byId("answer").childNodes.length;
 }
 
 async function update() {
   clearTimeout(timer);
   const number = ++asked;
   const texts = Object.fromEntries(
-    Object.entries(fields).map(([name, field]) => [name, wellFormed(field.value)]));
-  byId("answer").classList.add("late");
+    [...fields].map(([name, field]) => [name, wellFormed(field.value)]));
+  kind.texts = texts;
+  const rows = kind.rowsOf ? kind.rowsOf(texts) : [texts];
+  byId("answer").setAttribute("aria-busy", "true");
   try {
-    const {predictions} = await call(":predict", {instances: [texts]});
-    if (number !== asked) return false;
+    const answers = await predictions(rows);
+    if (number !== asked) return;
+    page.rows = rows;
+    draw(answers, texts);
     byId("problem").hidden = true;
-    byId("answer").replaceChildren();
-    draw(byId("answer"), predictions[0], texts);
-    byId("answer").hidden = false;
-    byId("answer").classList.remove("late");
-    return true;
+    byId("answer").removeAttribute("aria-busy");
   } catch (error) {
     if (number === asked) complain(error);
-    return false;
   }
 }
 
 function updateSoon() {
+  kind.forget?.(); // what was done with another text
   clearTimeout(timer);
   timer = setTimeout(update, PAUSE);
 }
 
-// ---- Replaced words -----------------------------------------------------------------------------
+// ---- Kinds --------------------------------------------------------------------------------------
 
-// Tokens of the same place in the text are one word.
-function wordsOf(answer, text) {
-  const slice = slicer(text);
-  const words = [];
-  answer.tokens.forEach((token, index) => {
-    const [start, end] = [answer.start_offset[index], answer.end_offset[index]];
-    if (!end) return; // [CLS], [SEP] or padding
-    const probability = answer.replaced_probability[index];
-    const last = words.at(-1);
-    if (last && last.start === start) {
-      last.tokens.push({text: token, probability});
-      last.probability = Math.max(last.probability, probability);
-    } else {
-      words.push({start, end, text: slice(start, end), probability,
-        tokens: [{text: token, probability}]});
-    }
-  });
-  return words;
-}
+const takesText = ({inputs}) => Object.values(inputs).every(({dtype}) => dtype === "DT_STRING");
 
-// What each token covers of the word as typed; the tokens themselves, lower-cased and without
-// accents, where that cannot be told.
-function pieces(word) {
-  if (word.tokens.length === 1) return [word.text];
-  const plain = word.tokens.map(({text}) => text.replace(/^##/, ""));
-  const lengths = plain.map((piece) => [...piece].length);
-  const letters = [...word.text];
-  if (lengths.reduce((sum, length) => sum + length) !== letters.length) return plain;
-  return lengths.map((length) => letters.splice(0, length).join(""));
-}
-
-function wordButton(word, texts) {
-  const texted = pieces(word);
-  const button = element("button", {type: "button", className: "word"},
-    ...word.tokens.map(({text, probability}, index) => {
-      const token = element("span", {className: "token", title: `${text} ${percent(probability)}`},
-        texted[index]);
-      token.style.setProperty("--probability", probability);
-      token.dataset.probability = probability;
-      return token;
-    }));
-  button.setAttribute("aria-label",
-    `${word.text}, ${percent(word.probability)} likely replaced, press to swap`);
-  button.dataset.start = word.start;
-  if (word.probability >= SHOWN_FROM) {
-    const share = element("small", {className: "percent"}, `${Math.round(word.probability * 100)}`);
-    share.setAttribute("aria-hidden", "true");
-    button.append(share);
+// The kinds that a model has, the default signature's first.
+function kindsOf(signatures) {
+  const isDefault = (name) => name === DEFAULT;
+  const names = Object.keys(signatures).filter((name) => takesText(signatures[name]));
+  const found = new Map();
+  for (const name of names.sort((one, another) => isDefault(another) - isDefault(one))) {
+    const {inputs, outputs} = signatures[name];
+    const fit = KINDS.find((each) => each.inputs.every((key) => key in inputs)
+      && each.outputs.every((key) => key in outputs)
+      && !(each.isAlone && Object.keys(outputs).length > each.outputs.length));
+    if (fit && !found.has(fit)) found.set(fit, name);
   }
-  button.addEventListener("click", () => edit(button, word, texts.text));
-  return button;
+  if (!found.size) found.set(other, DEFAULT);
+  const place = ([each, name]) => isDefault(name) ? -1 : KINDS.indexOf(each);
+  return [...found].sort((one, another) => place(one) - place(another))
+    .map(([each, name]) => ({...each, ...each.adapted?.(signatures[name]), signature: name,
+      names: Object.keys(signatures[name].inputs)}));
 }
 
-function drawReplaced(place, answer, texts) {
-  const slice = slicer(texts.text);
-  const words = wordsOf(answer, texts.text);
-  const line = element("div", {className: "text"});
-  let end = 0;
-  for (const word of words) {
-    line.append(slice(end, word.start), wordButton(word, texts));
-    end = word.end;
+function select(selected) {
+  clearTimeout(timer);
+  kind?.forget?.();
+  kind = selected;
+  for (const tab of byId("tabs").children) {
+    const isSelected = tab.dataset.signature === kind.signature;
+    tab.setAttribute("aria-selected", isSelected);
+    tab.tabIndex = isSelected ? 0 : -1;
+    if (isSelected) byId("panel").setAttribute("aria-labelledby", tab.id);
   }
-  const rest = slice(end);
-  line.append(rest.trim() && words.length
-    ? element("span", {className: "cut", title: "Not read by the model"}, rest) : rest);
-  place.append(line);
-  describe(words);
+  byId("title").textContent = kind.title;
+  byId("introduction").textContent = kind.introduction;
+  for (const part of [byId("answer"), byId("problem")]) part.hidden = true;
+  byId("status").textContent = "";
+  makeFields();
+  makeExamples();
+  return update();
 }
 
-function describe(words) {
-  byId("legend").hidden = !words.length;
-  const rank = [...words].sort((one, other) => other.probability - one.probability);
-  byId("status").textContent = words.length
-    ? `${words.length} words. Most suspicious: “${rank[0].text}”, ${percent(rank[0].probability)}.`
-    : "Type a sentence.";
-  const last = swaps.at(-1);
-  if (last && !last.fresh) {
-    last.fresh = words.find((word) => word.start === last.start);
-    last.rank = rank.indexOf(last.fresh) + 1;
-    last.among = rank.length;
+function makeFields() {
+  fields.clear();
+  const known = Object.keys(LABELS).filter((name) => kind.names.includes(name));
+  for (const name of new Set([...known, ...kind.names])) {
+    const field = element("textarea", {name, rows: kind.rowsOf || name === "context" ? 3 : 2,
+      maxLength: 20000, dir: "auto",
+      value: kind.texts?.[name] ?? kind.examples?.[0][name] ?? ""});
+    field.addEventListener("input", updateSoon);
+    fields.set(name, field);
   }
-  drawSwaps();
-}
-
-function drawSwaps() {
-  byId("swaps").hidden = !swaps.length;
-  byId("swaps").querySelector("ol").replaceChildren(...swaps.map(({old, fresh, rank, among}) =>
-    fresh ? element("li", {}, `“${old.text}” `, element("b", {}, percent(old.probability)), " → “",
-      fresh.text, "” ", element("b", {}, percent(fresh.probability)),
-      `: suspicion ${rank} of ${among}`)
-      : element("li", {}, `“${old.text}” → nothing`)));
-}
-
-function edit(button, word, text) {
-  const slice = slicer(text);
-  const editor = element("input", {className: "editor", value: word.text,
-    size: Math.max([...word.text].length, 2), spellcheck: false});
-  editor.setAttribute("aria-label", `Instead of ${word.text}; Enter swaps, Escape keeps`);
-  let open = true;
-
-  async function close(swap, focus) {
-    if (!open) return;
-    open = false;
-    if (!swap || editor.value === word.text) {
-      editor.replaceWith(button);
-      if (focus) button.focus();
-      return;
-    }
-    swaps.push({before: text, old: word, start: word.start});
-    fields.text.value = slice(0, word.start) + editor.value + slice(word.end);
-    await update();
-    if (focus) byId("answer").querySelector(`[data-start="${word.start}"]`)?.focus();
-  }
-
-  editor.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === "Escape") {
-      event.preventDefault();
-      close(event.key === "Enter", true);
-    }
-  });
-  editor.addEventListener("blur", () => close(true, false));
-  button.replaceWith(editor);
-  editor.focus();
-  editor.select();
-}
-
-// ---- Fine-tuned models --------------------------------------------------------------------------
-
-function drawLabels(place, answer) {
-  answer.labels.forEach((label, index) => {
-    const probability = answer.probabilities[index];
-    const share = element("span", {className: "share"});
-    share.style.setProperty("--probability", probability);
-    const isChosen = answer.chosen ? answer.chosen[index] : label === answer.label;
-    place.append(element("div", {className: isChosen ? "row chosen" : "row"},
-      element("span", {}, label), share, element("span", {className: "number"},
-        percent(probability))));
-  });
-  const chosen = answer.labels.filter((label, index) =>
-    answer.chosen ? answer.chosen[index] : label === answer.label);
-  byId("status").textContent = `Label: ${chosen.join(", ") || "none"}.`;
-}
-
-function drawTags(place, answer, texts) {
-  const slice = slicer(texts.text);
-  const line = element("div", {className: "text"});
-  let end = 0;
-  answer.words.forEach((word, index) => {
-    if (!answer.mask[index]) return;
-    line.append(slice(end, answer.start_offset[index]));
-    end = answer.end_offset[index];
-    const tag = answer.tags[index];
-    line.append(tag === "O" ? word : element("span", {className: "tagged",
-      title: percent(answer.probability[index])}, word, element("small", {}, tag)));
-  });
-  place.append(line);
-}
-
-function drawAnswer(place, answer, texts) {
-  const slice = slicer(texts.context);
-  const [start, end] = [answer.start_offset, answer.end_offset];
-  place.append(element("p", {className: "figure"}, answer.answer || "No answer"),
-    element("div", {}, slice(0, start), answer.answer ? element("mark", {}, slice(start, end))
-      : slice(start, end), slice(end)));
-  byId("status").textContent = `Score ${answer.score.toFixed(2)}` + (
-    "null_score" in answer ? `, of having no answer ${answer.null_score.toFixed(2)}.` : ".");
-}
-
-// Pseudo-log-likelihoods: their sum, and each token with its own.
-function drawTokenScores(place, answer) {
-  const line = element("div", {className: "text"});
-  answer.tokens.forEach((token, index) => {
-    if (answer.end_offset[index]) { // not [CLS], [SEP] or padding
-      line.append(element("span", {className: "tagged"}, token,
-        element("small", {}, answer.token_scores[index].toFixed(2))));
-    }
-  });
-  place.append(element("p", {className: "figure"}, answer.score.toFixed(3)), line);
-}
-
-// The only output of a signature comes without its name.
-function drawScore(place, answer) {
-  place.append(element("p", {className: "figure"}, Number(answer).toFixed(3)));
-}
-
-// What is not drawn in a way of its own: each output on a line.
-function drawOther(place, answer) {
-  const outputs = answer === Object(answer) && !Array.isArray(answer) ? answer : {answer};
-  for (const [name, value] of Object.entries(outputs)) {
-    place.append(element("p", {}, `${name}: ${JSON.stringify(value)}`));
-  }
-}
-
-const KINDS = [["replaced_probability", drawReplaced], ["labels", drawLabels], ["tags", drawTags],
-  ["answer", drawAnswer], ["token_scores", drawTokenScores], ["score", drawScore]];
-
-async function start() {
-  const {metadata} = await call("/metadata");
-  const signature = metadata.signature_def.signature_def.serving_default;
-  const kind = KINDS.find(([output]) => output in signature.outputs);
-  draw = kind ? kind[1] : drawOther;
-  const names = Object.keys({...LABELS, ...signature.inputs}); // known ones first
-  for (const name of names.filter((name) => name in signature.inputs)) {
-    fields[name] = element("textarea", {name, rows: 2, maxLength: 20000});
-    fields[name].addEventListener("input", () => {
-      swaps.length = 0; // they were of another text
-      updateSoon();
-    });
-    byId("inputs").append(element("label", {}, LABELS[name] || name, fields[name]));
-  }
-  const [first] = Object.values(fields);
-  if (draw === drawReplaced) {
-    byId("introduction").append(". Each token is shaded by the probability of having been " +
-      "replaced; click a word to swap it.");
-    fields.text.value = EXAMPLES[0];
-    byId("examples").append(...EXAMPLES.map((example) => {
-      const button = element("button", {type: "button"}, example);
-      button.addEventListener("click", () => {
-        swaps.length = 0;
-        fields.text.value = example;
-        update();
-      });
+  byId("inputs").replaceChildren(
+    ...[...fields].map(([name, field]) =>
+      element("label", {}, kind.labels?.[name] ?? LABELS[name] ?? name, field)),
+    ...(kind.tools ?? []).map(({label, use}) => {
+      const button = element("button", {type: "button", className: "pill"}, label);
+      button.addEventListener("click", () => use(page));
       return button;
     }));
-    byId("examples").hidden = false;
-  }
-  byId("inputs").addEventListener("submit", (event) => event.preventDefault());
-  byId("undo").addEventListener("click", () => {
-    fields.text.value = swaps.pop().before;
-    update();
+}
+
+function makeExamples() {
+  byId("examples").hidden = !kind.examples || kind.examples.length < 2;
+  byId("examples").replaceChildren(...(kind.examples ?? []).map((example) => {
+    const button = element("button", {type: "button", className: "pill"},
+      Object.values(example)[0].replaceAll("\n", " / "));
+    button.addEventListener("click", () => {
+      kind.forget?.();
+      page.set(example);
+    });
+    return button;
+  }));
+}
+
+// Tabs as https://www.w3.org/WAI/ARIA/apg/patterns/tabs/ has them: one is in the order of the Tab
+// key, arrows go to the others.
+function makeTabs() {
+  byId("tabs").hidden = false;
+  byId("panel").setAttribute("role", "tabpanel");
+  byId("tabs").append(...kinds.map((each, index) => {
+    const tab = element("button", {type: "button", id: `tab-${index}`}, each.title);
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-controls", "panel");
+    tab.dataset.signature = each.signature;
+    tab.addEventListener("click", () => {
+      history.replaceState(null, "", `#${each.signature}`);
+      select(each);
+    });
+    return tab;
+  }));
+  byId("tabs").addEventListener("keydown", (event) => {
+    const tabs = [...byId("tabs").children];
+    const here = tabs.indexOf(document.activeElement);
+    const there = {ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: -1}[event.key];
+    if (there === undefined) return;
+    event.preventDefault();
+    const tab = tabs.at(there % tabs.length);
+    tab.focus();
+    tab.click();
   });
-  first.focus();
-  await update();
+}
+
+async function start() {
+  byId("inputs").addEventListener("submit", (event) => event.preventDefault());
+  const {metadata} = await call("/metadata");
+  kinds = kindsOf(metadata.signature_def.signature_def);
+  if (kinds.length > 1) makeTabs();
+  const wanted = kinds.find(({signature}) => location.hash === `#${signature}`);
+  await select(wanted ?? kinds[0]);
 }
 
 start().catch(complain);
