@@ -90,8 +90,18 @@ def drop(inputs, key, rate: float):
         return inputs
     size = ops.size(inputs)
     numbers = ops.reshape(ops.arange(size, dtype="int32"), ops.shape(inputs))
-    of_row = ops.cast(ops.floor_divide(size, ops.cast(key[3], "int32")), "uint32")
-    numbers = ops.cast(numbers, "uint32") + key[2] * of_row
+    of_row = ops.floor_divide(size, ops.cast(key[3], "int32"))
+    return drop_numbered(inputs, key, rate, ops.cast(numbers, "uint32"), of_row)
+
+
+def drop_numbered(inputs, key, rate: float, numbers, of_row):
+    """As `drop`, of some elements of a larger tensor.
+
+    Args:
+        numbers: uint32, numbers of the elements in the tensor, whose rows are those of `key`.
+        of_row: number of elements of its rows, int32 scalar or Python int.
+    """
+    numbers = numbers + key[2] * ops.cast(of_row, "uint32")
     noise = _mixed(ops.bitwise_xor(numbers, key[0]), key[1])
     kept = inputs * ops.cast(1.0 / (1.0 - rate), inputs.dtype)
     return ops.where(noise >= _uint32(int(rate * 2.0**32)), kept, ops.zeros_like(kept))

@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import transformers  # noqa: E402  only after the variable above is set
 
 
-def make(directory, architecture, config, old_pickle=False):
+def make(directory, architecture, config, old_pickle=False, config_class="ElectraConfig"):
     """Saves a model with random weights, biases and LayerNorms too.
 
     With `old_pickle` as older versions did: a pickle with the old names of LayerNorms' weights.
@@ -23,10 +23,11 @@ def make(directory, architecture, config, old_pickle=False):
     import torch
 
     torch.manual_seed(len(architecture))
-    model = getattr(transformers, architecture)(transformers.ElectraConfig(**config))
+    model = getattr(transformers, architecture)(getattr(transformers, config_class)(**config))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            torch.nn.init.normal_(weight, float(name.endswith("LayerNorm.weight")), 0.3)
+            is_norm = name.endswith(("LayerNorm.weight", "norm.weight"))
+            torch.nn.init.normal_(weight, float(is_norm), 0.3)
     model.save_pretrained(directory)
     if old_pickle:
         os.remove(os.path.join(directory, "model.safetensors"))
