@@ -182,6 +182,7 @@ def test_a_run_trains_and_resumes_exactly(data, tmp_path):
         assert value.tobytes() == other.weights[path].tobytes(), path
 
 
+@pytest.mark.slow
 def test_detection_goes_on_from_a_masked_lms_encoder(data, tmp_path):
     """As from published weights: its files come in, and a generator starts fresh beside it."""
     fields = {"objective.name": "mlm", "model.embedding_size": 32, "train.checkpoint_steps": 1}
