@@ -62,6 +62,12 @@ _ENCODER_ONLY = flags.DEFINE_bool(
     False,
     "Leave out the generator and all heads, for example those of a fine-tuned model.",
 )
+_MAX_POSITIONS = flags.DEFINE_integer(
+    "max_positions",
+    None,
+    "Longest row that the model shall take, in tokens; of rotary positions alone, which have no "
+    "table. Default: the input's.",
+)
 _ALLOW_PICKLE = flags.DEFINE_bool(
     "allow_pickle",
     False,
@@ -85,6 +91,7 @@ def main(argv):
         strip_accents=_STRIP_ACCENTS.value,
         generator=_GENERATOR.value,
         encoder_only=_ENCODER_ONLY.value,
+        max_positions=_MAX_POSITIONS.value,
         allow_pickle=_ALLOW_PICKLE.value,
         overwrite=_OVERWRITE.value,
     )

@@ -114,7 +114,9 @@ class Config(JsonConfig):
             hidden_size=hidden,
             num_layers=max(1, round(self.model.num_layers * fractions.layer_fraction)),
             num_heads=fractions.num_heads or max(1, hidden // 64),
-            intermediate_size=fractions.intermediate_size or 4 * hidden,
+            intermediate_size=(
+                fractions.intermediate_size or self.model.usual_intermediate_size(hidden)
+            ),
             embedding_size=(
                 (fractions.embedding_size or hidden) if own_tables else self.model.embedding_size
             ),

@@ -6,7 +6,8 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 
 import dataclasses
 
-from electra_tf.config import breakpoints
+from electra_tf.config import blocks, breakpoints
+from electra_tf.config.blocks import Block
 from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 from electra_tf.errors import UserError
@@ -64,6 +65,33 @@ class ModelConfig(Fields):
     initializer_range: float = number(0.02, 0, 10, "(]")
     layer_norm_epsilon: float = number(1e-12, TINY, 1)
     sharing: str = choice("embeddings", SHARING)  # what generator and discriminator share
+    # of all networks: bert, or modern, that of ModernBERT
+    block: str = choice("bert", blocks.BLOCKS)
+    # its elements one by one, for mixtures; auto and -1: as `block` has them; see config/blocks.py
+    positions: str = choice(blocks.AUTO, (blocks.AUTO, *blocks.POSITIONS))
+    norm: str = choice(blocks.AUTO, (blocks.AUTO, *blocks.NORMS))
+    feed_forward: str = choice(blocks.AUTO, (blocks.AUTO, *blocks.FEED_FORWARDS))
+    biases: str = choice(blocks.AUTO, (blocks.AUTO, *blocks.SWITCHES))
+    token_types: str = choice(blocks.AUTO, (blocks.AUTO, *blocks.SWITCHES))
+    # tokens seen in a local layer, half to each side; 0: all layers are global
+    local_window: int = number(-1, -1, 1 << 20)
+    global_every: int = number(3, 1, 1000)  # layers 0, 3, 6, … are global, where others are local
+    rope_theta: float = number(160_000.0, 1, MAX_FACTOR)  # of rotary positions in global layers
+    local_rope_theta: float = number(10_000.0, 1, MAX_FACTOR)  # in local layers
+
+    def elements(self) -> Block:
+        """The elements of the block."""
+        names = [field.name for field in dataclasses.fields(Block)]
+        return blocks.resolved(self.block, {name: getattr(self, name) for name in names})
+
+    def usual_intermediate_size(self, hidden: int) -> int:
+        """That of a network of another hidden_size: 4 x hidden, or with a gate 8/3 x hidden."""
+        has_gate = self.elements().feed_forward == "geglu"
+        return max(8, 8 * round(hidden / 3)) if has_gate else 4 * hidden
+
+    def window(self, layer: int) -> int:
+        """Tokens that one sees to each side in a layer; 0: all."""
+        return self.elements().local_window // 2 if layer % self.global_every else 0
 
 
 @dataclasses.dataclass
@@ -73,7 +101,8 @@ class GeneratorConfig(Fields):
     hidden_fraction: float = number(0.25, 0, 1, "(]")
     layer_fraction: float = number(1.0, 0, 1, "(]")
     num_heads: int = number(0, 0, MAX_WIDTH)  # 0: max(1, hidden // 64), as in the original
-    intermediate_size: int = number(0, 0, 1 << 20)  # 0: 4 x hidden, as in the original
+    # 0: 4 x hidden, as in the original; with a gate 8/3 x hidden, which has as many weights
+    intermediate_size: int = number(0, 0, 1 << 20)
     # of its own tables, with sharing=none alone; 0: hidden, as in the original
     embedding_size: int = number(0, 0, MAX_WIDTH)
 
@@ -199,6 +228,16 @@ class RuntimeConfig(Fields):
 def check_model(model: ModelConfig) -> None:
     """Raises UserError if the fields of `config.model` do not fit together."""
     divides("config.model.num_heads", model.num_heads, "hidden_size", model.hidden_size)
+    if model.elements().positions == "rotary" and model.hidden_size // model.num_heads % 2:
+        raise UserError(
+            "The size of a head, config.model.hidden_size / num_heads, must be even for rotary "
+            f"positions. Received: {model.hidden_size // model.num_heads}"
+        )
+    if model.elements().local_window % 2:
+        raise UserError(
+            "config.model.local_window must be even, half of it to each side. "
+            f"Received: {model.local_window}"
+        )
 
 
 def check_objective(objective: ObjectiveConfig) -> None:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 
 from electra_tf import files, objectives
+from electra_tf.config import ModelConfig
+from electra_tf.config.checks import at_least
 from electra_tf.conversion import google, huggingface, huggingface_finetuned
 from electra_tf.errors import UserError
 from electra_tf.saved import finetuned, model_directory
@@ -43,6 +45,7 @@ def convert(
     strip_accents: bool | None = None,
     generator: str | None = None,
     encoder_only: bool = False,
+    max_positions: int | None = None,
     allow_pickle: bool = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
@@ -60,6 +63,8 @@ def convert(
         strip_accents: whether accents are stripped, instead of all this.
         generator: huggingface: directory of the generator, if not `source`/generator.
         encoder_only: leaves out generator and heads.
+        max_positions: longest row that the model shall take, for one with rotary positions, which
+            have no table; whether it is good at longer ones than in training is another question.
         allow_pickle: huggingface: permits to read pytorch_model.bin.
         overwrite: replace an output that is a converted model and nothing else.
         say: receives what the user should know, line by line.
@@ -107,6 +112,8 @@ def convert(
         pretrained = model_directory.read(source)
     if encoder_only:
         pretrained = pretrained.encoder_only()
+    if max_positions is not None:
+        _set_max_positions(pretrained.config.model, max_positions)
     if vocab is not None:
         settings = tokenization.settings_of(pretrained.config.data)
         pretrained.vocabulary = tokenization.read_vocabulary(vocab, settings)
@@ -133,6 +140,16 @@ def convert(
             "evaluate, export or go on training."
         )
     return pretrained
+
+
+def _set_max_positions(model: ModelConfig, number: int) -> None:
+    if model.elements().positions != "rotary":
+        raise UserError(
+            "--max_positions is for models with rotary positions: others have a table of "
+            f"{model.max_positions}. Received: {number}"
+        )
+    at_least("--max_positions", number, 1)
+    model.max_positions = number
 
 
 def _without_training_only(pretrained, output_format, say) -> Pretrained:

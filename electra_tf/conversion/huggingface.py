@@ -12,7 +12,7 @@ import numpy as np
 
 from electra_tf import extras, objectives
 from electra_tf.config import Config, ModelConfig
-from electra_tf.conversion import huggingface_config, huggingface_tokenizer
+from electra_tf.conversion import huggingface_config, huggingface_tokenizer, modernbert
 from electra_tf.conversion.huggingface_names import (
     BASE,
     ENCODER,
@@ -26,7 +26,7 @@ from electra_tf.conversion.huggingface_names import (
 )
 from electra_tf.conversion.huggingface_state import open_network
 from electra_tf.conversion.huggingface_tensors import SAFETENSORS, Tensors
-from electra_tf.conversion.known import require_known
+from electra_tf.conversion.known import is_bert, require_known
 from electra_tf.errors import UserError
 from electra_tf.files import Kind, new_directory
 from electra_tf.models.electra import Electra, MaskedLM
@@ -55,7 +55,8 @@ def read(
     """Reads a model; what it is, is told by its tensors.
 
     Args:
-        directory: of an ElectraForPreTraining, an ElectraModel or an ElectraForMaskedLM.
+        directory: of an ElectraForPreTraining, an ElectraModel or an ElectraForMaskedLM; or of a
+            ModernBertModel or ModernBertForMaskedLM.
         generator_directory: of an ElectraForMaskedLM, the generator. None: `directory`/generator,
             if it is there.
         encoder_only: reads the encoder alone, of a fine-tuned model too.
@@ -71,6 +72,10 @@ def read(
         UserError: a file cannot be read, tensors are missing, extra or of another shape, or
             the network is one that ours cannot compute.
     """
+    if modernbert.is_one(directory):
+        return modernbert.read(
+            directory, encoder_only=encoder_only, allow_pickle=allow_pickle, say=say
+        )
     pretrained = _read_network(directory, encoder_only, allow_pickle, say)
     config = pretrained.config
     pretrained.vocabulary, settings = huggingface_tokenizer.read(directory, say)
@@ -93,13 +98,17 @@ def write(pretrained: Pretrained, directory: str, replaced: Kind | None = None) 
 
     The discriminator becomes an ElectraForPreTraining, without its head an ElectraModel; the
     generator an ElectraForMaskedLM in generator/, with copies of what it shares; a MaskedLM an
-    ElectraForMaskedLM.
+    ElectraForMaskedLM. With ModernBERT's block see `modernbert.write`.
 
     Raises:
         UserError: `directory` is not new or empty, or transformers has no such model.
     """
     objectives.require_networks(pretrained.config, (Electra, MaskedLM), "huggingface")
-    require_known(pretrained.config.model, "huggingface")
+    require_known(pretrained.config.model, "huggingface", only_bert=False)
+    if not is_bert(pretrained.config.model):
+        with new_directory(directory, replaced) as folder:
+            modernbert.write(pretrained, folder)
+        return
     has_generator = any(path.startswith("generator_head/") for path in pretrained.weights)
     with new_directory(directory, replaced) as folder:
         _write_network(_without_generator(pretrained), folder)

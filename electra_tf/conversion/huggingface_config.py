@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 
 from electra_tf.config import ModelConfig, directories
 from electra_tf.config.checks import at_least, between, divides
@@ -44,6 +45,12 @@ def read(directory: str) -> ModelConfig:
     """
     content = content_of(directory)
     path = os.path.join(directory, _FILE)
+    if str(content.get("model_type")).startswith("deberta"):
+        raise UserError(
+            "A DeBERTa cannot be converted: its attention also compares tokens with relative "
+            "positions, which no block of electra_tf does. Received: "
+            f"model_type={json.dumps(content['model_type']):.60} in {path}"
+        )
     for name, value in _REQUIRED.items():
         if content.get(name, value) != value:
             raise UserError(
@@ -60,18 +67,7 @@ def read(directory: str) -> ModelConfig:
             f"in {path}"
         )
     model = ModelConfig()
-    for ours, theirs, default in _FIELDS:
-        value = content.get(theirs, default)
-        kinds = int if isinstance(default, int) else (int, float)
-        # Infinity and NaN are numbers of Python's JSON; the largest are beyond any file.
-        if not isinstance(value, kinds) or isinstance(value, bool) or not abs(value) < _LARGEST:
-            raise UserError(
-                f"config.json must have a number as {theirs}. Received: "
-                f"{json.dumps(value):.60} in {path}"
-            )
-        if isinstance(default, int):
-            at_least(f"{theirs} in {path}", value, 1)
-        setattr(model, ours, type(default)(value))
+    read_sizes(model, content, _FIELDS, path)
     between(f"layer_norm_eps in {path}", model.layer_norm_epsilon, 0.0, 1.0)
     for name, rate in (
         ("hidden_dropout_prob", model.hidden_dropout),
@@ -80,6 +76,33 @@ def read(directory: str) -> ModelConfig:
         between(f"{name} in {path}", rate, 0.0, 1.0, closed=(True, False))
     divides(f"num_attention_heads in {path}", model.num_heads, "hidden_size", model.hidden_size)
     return model
+
+
+def read_sizes(model: ModelConfig, content: dict, fields: Iterable[tuple], path: str) -> None:
+    """Sets fields of `model` to numbers of a config.json.
+
+    Args:
+        content: of the file.
+        fields: our field, theirs, and the value of a file that does not say.
+        path: of the file, for messages.
+    """
+    for ours, theirs, default in fields:
+        value = number_of(content, theirs, default, path)
+        if isinstance(default, int):
+            at_least(f"{theirs} in {path}", value, 1)
+        setattr(model, ours, type(default)(value))
+
+
+def number_of(content: dict, name: str, default: float, path: str) -> float:
+    """A number of a config.json, whole where `default` is."""
+    value = content.get(name, default)
+    kinds = int if isinstance(default, int) else (int, float)
+    # Infinity and NaN are numbers of Python's JSON; the largest are beyond any file.
+    if not isinstance(value, kinds) or isinstance(value, bool) or not abs(value) < _LARGEST:
+        raise UserError(
+            f"config.json must have a number as {name}. Received: {json.dumps(value):.60} in {path}"
+        )
+    return value
 
 
 def content_of(directory: str) -> dict:

@@ -13,7 +13,12 @@ import numpy as np
 from electra_tf.config import ModelConfig
 from electra_tf.config.checks import one_of
 from electra_tf.config.finetuning import FinetuneConfig
-from electra_tf.conversion import huggingface, huggingface_config, huggingface_tokenizer
+from electra_tf.conversion import (
+    huggingface,
+    huggingface_config,
+    huggingface_tokenizer,
+    modernbert,
+)
 from electra_tf.conversion.huggingface_names import BASE, from_tensors
 from electra_tf.conversion.huggingface_state import open_network, unwrapped
 from electra_tf.conversion.huggingface_tensors import open_tensors
@@ -63,6 +68,8 @@ class FinetunedModel(Pretrained):
 
 def holds_head(directory: str, allow_pickle: bool) -> bool:
     """Whether a model is an ElectraForSequenceClassification or …TokenClassification."""
+    if modernbert.is_one(directory):
+        return False
     names = unwrapped(open_tensors(directory, allow_pickle)).shapes
     return (_SENTENCES in names or _TAGS in names) and not any(
         name.startswith("sequence_summary.") for name in names

@@ -215,7 +215,11 @@ def _part(content: dict, name: str, path: str) -> dict:
 
 
 def write(
-    vocabulary: Vocabulary, settings: dict[str, Any], max_positions: int, directory: str
+    vocabulary: Vocabulary,
+    settings: dict[str, Any],
+    max_positions: int,
+    directory: str,
+    has_token_types: bool = True,
 ) -> None:
     """Writes vocab.txt and what AutoTokenizer reads.
 
@@ -229,6 +233,7 @@ def write(
         settings: of the tokenizer, a `WordPiece`.
         max_positions: tokens of the longest example.
         directory: where to.
+        has_token_types: whether the model takes the types of tokens.
     """
     with extras.needed("interop"):
         import tokenizers
@@ -269,7 +274,11 @@ def write(
         "strip_accents": settings["strip_accents"],
         "tokenize_chinese_chars": settings.get("tokenize_chinese_chars", True),
         "model_max_length": max_positions,
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_input_names": [
+            "input_ids",
+            *(["token_type_ids"] if has_token_types else []),
+            "attention_mask",
+        ],
         **special,
     }
     write_text(os.path.join(directory, _TOKENIZER), tokenizer.to_str(pretty=True) + "\n")

@@ -1,6 +1,6 @@
 """Attention of a batch of rows in training, without all its weights at a time where they are many.
 
-Shapes: rows B, heads N, tokens of a row L, size of a head D.
+Shapes: rows B, heads N, tokens of a row L, size of a head D, blocks of a row K.
 """
 
 import math
@@ -8,57 +8,88 @@ import math
 import keras
 from keras import ops
 
+from electra_tf.models import long_rows, windows
 from electra_tf.models.blocks import are_compiled, block, in_turn
-from electra_tf.models.randomness import drop, key_of_rows
+from electra_tf.models.randomness import drop, drop_keeping_mask, key_of_rows
+from electra_tf.models.visibility import Visibility
 
-# Scores [B, N, L, L] that are computed together: 32 MB in bfloat16, which a GPU's cache holds.
+# Scores of [B, N, L, L] that are computed together: 32 MB in bfloat16, which a GPU's cache holds.
 MANY_SCORES = 1 << 24
 
 
-def attend(queries, keys, values, bias, dropout=None, rate: float = 0.0):
+def attend(
+    queries, keys, values, seen: Visibility, dropout=None, rate: float = 0.0, window: int = 0
+):
     """What the heads see.
 
     Without dropout of the weights JAX has one kernel for all of it on a GPU (cuDNN's), in which no
     weight ever reaches memory. With dropout few scores are computed by the plain formula, and
-    many some rows at a time; the gradient then computes them again instead of keeping them.
+    many some rows at a time, or some queries where the scores of one row are many; the gradient
+    then computes them again instead of keeping them.
 
     Args:
         queries, keys, values: [B, N, L, D].
-        bias: float32 [B, 1, 1 or L, L], added to the scores: 0 or very negative.
+        seen: which tokens see which.
         dropout: Dropout, or None for no dropout.
         rate: share of the weights that is dropped.
+        window: tokens that one sees to each side; 0: all. In long rows the scores beyond it are not
+            computed.
 
     Returns:
         [B, N, L, D].
     """
-    dropout = dropout if rate else None
-    if dropout is None and keras.backend.backend() == "jax":
+    key = None if dropout is None else dropout.key(rate)
+    length = queries.shape[2]
+    if window and length is not None and length > 3 * window:
+        queries, keys, values = (windows.blocks(array, window) for array in (queries, keys, values))
+        keys, values = windows.with_neighbours(keys), windows.with_neighbours(values)
+        context = _attend(queries, keys, values, seen.in_blocks(window), key, rate)
+        return windows.tokens(context, length)
+    is_static = None not in queries.shape
+    if is_static and not _is_fused(key) and queries.shape[1] * length**2 > MANY_SCORES:
+        return long_rows.attend(queries, keys, values, seen, key, rate, window, MANY_SCORES)
+    return _attend(queries, keys, values, seen.whole(window), key, rate)
+
+
+def _is_fused(key):
+    return key is None and keras.backend.backend() == "jax"
+
+
+def _attend(queries, keys, values, bias, key, rate):
+    """The same of one block or of several, [B, N, (K,) Q, D], with the scores' bias."""
+    if _is_fused(key):
         return _fused(queries, keys, values, bias)
-    batch, heads, length, _ = queries.shape
-    if None in queries.shape or batch * heads * length**2 <= MANY_SCORES:
+    shape = queries.shape[:-1] + keys.shape[-2:-1]
+    if None in shape or math.prod(shape) <= MANY_SCORES:
         scores = ops.matmul(_scaled(queries), _turned(keys))
-        return ops.matmul(_weights(scores, bias, values.dtype, dropout, rate), values)
+        return ops.matmul(_weights(scores, bias, values.dtype, key, rate), values)
+    batch = shape[0]
     rows = max(
         rows
         for rows in range(1, batch + 1)
-        if batch % rows == 0 and (rows == 1 or rows * heads * length**2 <= MANY_SCORES)
+        if batch % rows == 0 and (rows == 1 or rows * math.prod(shape[1:]) <= MANY_SCORES)
     )
-    return _by_rows(queries, keys, values, bias, dropout and dropout.key(rate), rate, rows)
+    return _by_rows(queries, keys, values, bias, key, rate, rows)
 
 
 def _fused(queries, keys, values, bias):
-    batch, _, length, _ = queries.shape
-    seen = ops.broadcast_to(bias >= 0.0, (batch, 1, length, length))  # cuDNN takes no shorter mask
-    turned = [ops.transpose(value, (0, 2, 1, 3)) for value in (queries, keys, values)]
-    return ops.transpose(ops.dot_product_attention(*turned, mask=seen), (0, 2, 1, 3))
+    def turned(array):  # [B, N, (K,) Q, D] to [B * K, Q, N, D]
+        array = ops.moveaxis(array, 1, -2)
+        return ops.reshape(array, (-1, *array.shape[-3:]))
+
+    shape = (*queries.shape[:1], 1, *queries.shape[2:-1], keys.shape[-2])
+    seen = ops.broadcast_to(bias >= 0.0, shape)  # cuDNN takes no shorter mask
+    seen = ops.reshape(seen, (-1, 1, *shape[-2:]))
+    context = ops.dot_product_attention(*map(turned, (queries, keys, values)), mask=seen)
+    shape = (queries.shape[0], *queries.shape[2:-1], *context.shape[-2:])
+    return ops.moveaxis(ops.reshape(context, shape), -2, 1)
 
 
-def _weights(scores, bias, dtype, dropout, rate):
-    """Softmax of scores [B, N, L, L] with dropout, in `dtype`."""
+def _weights(scores, bias, dtype, key, rate):
+    """Softmax of scores [B, N, (K,) Q, L] with dropout, in `dtype`."""
     if not are_compiled():
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32") + bias), dtype)
-        return weights if dropout is None else dropout(weights, rate)
-    key = None if dropout is None else dropout.key(rate)
+        return drop_keeping_mask(weights, key, rate)
 
     @ops.custom_gradient
     def dropped(scores):
@@ -97,7 +128,8 @@ def _scores(queries, keys, bias):
 
 
 def _turned(values):
-    return ops.transpose(values, (0, 1, 3, 2))
+    first = range(len(values.shape) - 2)
+    return ops.transpose(values, (*first, len(first) + 1, len(first)))
 
 
 def _by_rows(queries, keys, values, bias, key, rate, rows):

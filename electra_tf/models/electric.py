@@ -12,8 +12,8 @@ from electra_tf.config import Config
 from electra_tf.models.electra import build_layers
 from electra_tf.models.encoder import Encoder
 from electra_tf.models.heads import MaskedLMHead, ReplacedTokenHead
-from electra_tf.models.layout import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 from electra_tf.models.sharing import sharing_of
+from electra_tf.models.visibility import LEFT_TO_RIGHT, RIGHT_TO_LEFT
 
 
 class Electric(keras.Model):

@@ -10,7 +10,7 @@ from electra_tf.models.positions import new_positions
 
 
 class Embeddings(keras.layers.Layer):
-    """Token, position and segment embeddings, summed and normalised.
+    """Token, position and segment embeddings, as far as there are such, summed and normalised.
 
     Tables are looked up and summed in float32 whatever the compute dtype is: the gradient of a
     frequent token is a sum of thousands, which 8 bits cannot hold.
@@ -28,14 +28,21 @@ class Embeddings(keras.layers.Layer):
         self._config = config
         self.size = config.embedding_size
         self.positions = new_positions(config)
+        elements = config.elements()
+        self._has_segments = elements.token_types
         self.layer_norm = LayerNorm(
-            self.size, config.layer_norm_epsilon, name="layer_norm", dtype=dtype
+            self.size,
+            config.layer_norm_epsilon,
+            name="layer_norm",
+            has_bias=elements.biases,
+            dtype=dtype,
         )
 
     def build(self, *_):
         self.build_tokens()
         self.positions.build(self)
-        self.segments = self.add_table("segments", self._config.type_vocab_size)
+        if self._has_segments:
+            self.segments = self.add_table("segments", self._config.type_vocab_size)
         self.layer_norm.build()
         self.built = True
 
@@ -54,6 +61,8 @@ class Embeddings(keras.layers.Layer):
     def summed(self, input_ids, segment_ids, layout):
         """Rows of all tables for int32 ids, which are `layout.tokens`: float32 [..., E]."""
         output = self.positions.add_to_embeddings(self.lookup(input_ids, layout), layout)
+        if not self._has_segments:
+            return output
         return output + layout.take_few(self.segments, segment_ids)
 
     def output_weights(self, dtype: str):

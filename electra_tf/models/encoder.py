@@ -1,4 +1,4 @@
-"""The encoder: embeddings and a stack of transformer layers, BERT's architecture."""
+"""The encoder: embeddings and a stack of transformer layers, of BERT's or another block."""
 
 import keras
 
@@ -8,7 +8,7 @@ from electra_tf.models.embeddings import Embeddings
 from electra_tf.models.initialization import GLOROT_UNIFORM
 from electra_tf.models.layers import Dense
 from electra_tf.models.layout import PaddedRows
-from electra_tf.models.transformer import TransformerLayer
+from electra_tf.models.transformer import PreNormLayer, TransformerLayer, new_norm
 
 
 class Encoder(keras.layers.Layer):
@@ -32,13 +32,30 @@ class Encoder(keras.layers.Layer):
         super().__init__(name=name, dtype=dtype)
         self.config, self.embeddings, self._direction = config, embeddings, direction
         size, hidden = embeddings.size, config.hidden_size
+        elements = config.elements()
         self.embeddings_project = None
         if size != hidden:
             self.embeddings_project = Dense(
-                size, hidden, name="embeddings_project", start=GLOROT_UNIFORM, dtype=dtype
+                size,
+                hidden,
+                name="embeddings_project",
+                start=GLOROT_UNIFORM,
+                has_bias=elements.biases,
+                dtype=dtype,
             )
+        layer_class, self.final_norm = TransformerLayer, None
+        if elements.norm == "before":
+            layer_class = PreNormLayer
+            self.final_norm = new_norm(config, "final_norm", dtype)
         self.layers = [
-            TransformerLayer(config, embeddings.positions, name=f"layer_{index}", dtype=dtype)
+            layer_class(
+                config,
+                embeddings.positions,
+                window=config.window(index),
+                reads_norm=index == 0 and size == hidden,
+                name=f"layer_{index}",
+                dtype=dtype,
+            )
             for index in range(config.num_layers)
         ]
 
@@ -47,6 +64,8 @@ class Encoder(keras.layers.Layer):
             self.embeddings_project.build()
         for layer in self.layers:
             layer.build()
+        if self.final_norm is not None:
+            self.final_norm.build()
         self.built = True
 
     def call(self, batch, dropout=None, layout=None):
@@ -70,4 +89,6 @@ class Encoder(keras.layers.Layer):
             hidden = self.embeddings_project(hidden)
         for layer in self.layers:
             hidden = layer(hidden, layout=layout, dropout=dropout)
+        if self.final_norm is not None:
+            hidden = self.final_norm(hidden)
         return layout.rows(hidden)

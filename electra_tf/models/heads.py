@@ -10,14 +10,19 @@ from electra_tf.models.layers import Dense, LayerNorm, at_positions, gelu
 
 
 class MaskedLMHead(keras.layers.Layer):
-    """Predicts the token at given positions, with the embeddings as output matrix."""
+    """Predicts the token at given positions, with the embeddings as output matrix.
+
+    What other heads compute is the same whatever `config.block` is; they have their biases.
+    """
 
     def __init__(self, config: ModelConfig, embeddings: Embeddings, *, name: str, dtype=None):
         super().__init__(name=name, dtype=dtype)
         self._embeddings, self._vocab_size = embeddings, config.vocab_size
-        size = embeddings.size
-        self.dense = Dense(config.hidden_size, size, name="dense", dtype=dtype)
-        self.layer_norm = LayerNorm(size, config.layer_norm_epsilon, name="layer_norm", dtype=dtype)
+        size, has_bias = embeddings.size, config.elements().biases
+        self.dense = Dense(config.hidden_size, size, name="dense", has_bias=has_bias, dtype=dtype)
+        self.layer_norm = LayerNorm(
+            size, config.layer_norm_epsilon, name="layer_norm", has_bias=has_bias, dtype=dtype
+        )
 
     def build(self, *_):
         self.dense.build()

@@ -12,7 +12,13 @@ GLOROT_UNIFORM, TRUNCATED_NORMAL = "glorot_uniform", "truncated_normal"
 
 
 def add_weight(
-    layer: keras.layers.Layer, name: str, shape: tuple[int, ...], start: str, *, autocast=True
+    layer: keras.layers.Layer,
+    name: str,
+    shape: tuple[int, ...],
+    start: str,
+    *,
+    scale: float = 1.0,
+    autocast=True,
 ) -> keras.Variable:
     """Gives a layer a weight, in its `build`; empty until `initialize` fills it.
 
@@ -21,10 +27,11 @@ def add_weight(
         name: last part of its path.
         shape: of the weight.
         start: ZEROS, ONES, GLOROT_UNIFORM or TRUNCATED_NORMAL.
+        scale: factor of the truncated normal's standard deviation.
         autocast: whether the layer sees it in its compute dtype, not in float32.
     """
     weight = layer.add_weight(name=name, shape=shape, initializer="zeros", autocast=autocast)
-    weight.start = start
+    weight.start, weight.scale = start, scale
     return weight
 
 
@@ -45,6 +52,7 @@ def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
     | gamma                                   | 1                                           |
     | embeddings_project, logit, task kernels | Glorot uniform                              |
     | every other kernel, embedding tables    | truncated normal, `stddev`, cut at 2 stddev |
+    | what a pre-norm layer adds to its sum   | the same times 1 / sqrt(2 x layers)         |
 
     As in the original: its `embeddings_project`, final discriminator logit and task heads keep
     tf.layers' default, Glorot uniform. The truncated normal is not rescaled to `stddev`.
@@ -59,7 +67,8 @@ def initialize(model: keras.Model, stddev: float, seed: int) -> keras.Model:
     """
     for variable in model.trainable_variables:
         own_seed = zlib.crc32(f"{seed}/{variable.path}".encode()) & 0x7FFFFFFF
-        value = _INITIALIZERS[variable.start](stddev, own_seed)(variable.shape, dtype="float32")
+        new = _INITIALIZERS[variable.start](stddev * variable.scale, own_seed)
+        value = new(variable.shape, dtype="float32")
         variable.assign(ops.convert_to_numpy(value))
     return model
 

@@ -34,21 +34,44 @@ def for_inference() -> Iterator[None]:
         _FOR_INFERENCE.reset(token)
 
 
+def is_for_inference() -> bool:
+    """Whether this is inside of a `for_inference`."""
+    return _FOR_INFERENCE.get()
+
+
 class Dense(keras.layers.Layer):
-    """`inputs @ kernel + bias` for inputs [T, in]; `start` is the kernel's."""
+    """`inputs @ kernel + bias` for inputs [T, in].
+
+    Args:
+        in_size, out_size: of a token.
+        start: the kernel's; `scale` is a factor of its truncated normal.
+        has_bias: whether a bias is added.
+    """
 
     def __init__(
-        self, in_size: int, out_size: int, *, name: str, start: str = TRUNCATED_NORMAL, dtype=None
+        self,
+        in_size: int,
+        out_size: int,
+        *,
+        name: str,
+        start: str = TRUNCATED_NORMAL,
+        scale: float = 1.0,
+        has_bias: bool = True,
+        dtype=None,
     ):
         super().__init__(name=name, dtype=dtype)
-        self._sizes, self._start = (in_size, out_size), start
+        self._sizes, self._start, self._scale = (in_size, out_size), start, scale
+        self._has_bias = has_bias
 
     def build(self, *_):
-        self.kernel = add_weight(self, "kernel", self._sizes, self._start)
-        self.bias = add_weight(self, "bias", self._sizes[1:], ZEROS)
+        self.kernel = add_weight(self, "kernel", self._sizes, self._start, scale=self._scale)
+        if self._has_bias:
+            self.bias = add_weight(self, "bias", self._sizes[1:], ZEROS)
         self.built = True
 
     def call(self, inputs):
+        if not self._has_bias:
+            return ops.matmul(inputs, self.kernel)
         # ops.add, not +: it becomes a BiasAdd, whose gradient is much quicker on the CPU, and
         # which TensorFlow joins with the matrix product.
         return ops.add(ops.matmul(inputs, self.kernel), self.bias)
@@ -61,24 +84,27 @@ class LayerNorm(keras.layers.Layer):
     out: automatic differentiation of the formula takes about twice as many passes over memory.
     """
 
-    def __init__(self, size: int, epsilon: float, *, name: str, dtype=None):
+    def __init__(self, size: int, epsilon: float, *, name: str, has_bias: bool = True, dtype=None):
         super().__init__(name=name, dtype=dtype, autocast=False)
-        self._size, self.epsilon = size, epsilon
+        self._size, self.epsilon, self._has_bias = size, epsilon, has_bias
 
     def build(self, *_):
         self.gamma = add_weight(self, "gamma", (self._size,), ONES, autocast=False)
-        self.beta = add_weight(self, "beta", (self._size,), ZEROS, autocast=False)
+        if self._has_bias:
+            self.beta = add_weight(self, "beta", (self._size,), ZEROS, autocast=False)
         self.built = True
 
     def call(self, inputs, update=None, dropout=None, rate: float = 0.0):
         """Normalises `inputs`, or with an `update` of the same shape inputs + dropout(update)."""
         # Tensors, not variables: a custom gradient may only see what it is given.
-        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        gamma = ops.cast(self.gamma, "float32")
+        beta = ops.cast(self.beta, "float32") if self._has_bias else ops.zeros_like(gamma)
         settings = {"epsilon": self.epsilon, "dtype": self.compute_dtype}
         if _FOR_INFERENCE.get():
             inputs = inputs if update is None else inputs + update
             centered, scale = _centered(inputs, self.epsilon)
-            return ops.cast(centered * (scale * gamma) + beta, self.compute_dtype)
+            output = centered * (scale * gamma)
+            return ops.cast(output + beta if self._has_bias else output, self.compute_dtype)
         if update is not None and not are_compiled():  # then a mask is cheaper than its hash twice
             inputs = inputs + (update if dropout is None else dropout(update, rate))
             update = None
@@ -155,6 +181,34 @@ def gelu(inputs):
         # In this order of operations: the pattern that TFLite's converter knows.
         return (inputs * 0.5) * (ops.erf(inputs * math.sqrt(0.5)) + 1.0)
     return _gelu_with_gradient(inputs)
+
+
+def geglu(inputs):
+    """The first half of [T, 2*F] through `gelu`, times the second half, its gate: [T, F]."""
+    if not _FOR_INFERENCE.get():
+        return _geglu_with_gradient(inputs)
+    first, gate = ops.split(inputs, 2, axis=-1)
+    return gelu(first) * gate
+
+
+@ops.custom_gradient
+def _geglu_with_gradient(inputs):
+    def gradient(*args, upstream=None):
+        return _geglu_gradient(args[0] if upstream is None else upstream, inputs)
+
+    return _geglu(inputs), gradient
+
+
+@block
+def _geglu(inputs):
+    first, gate = ops.split(inputs, 2, axis=-1)
+    return _gelu(first) * gate
+
+
+@block
+def _geglu_gradient(upstream, inputs):
+    first, gate = ops.split(inputs, 2, axis=-1)
+    return ops.concatenate((_gelu_gradient(upstream * gate, first), upstream * _gelu(first)), -1)
 
 
 @ops.custom_gradient

@@ -1,13 +1,12 @@
 """Where the tokens of a batch stand while a network computes them."""
 
+import functools
+
 from keras import ops
 
 from electra_tf import features
 from electra_tf.models import attention
-
-MASKED_SCORE = -10_000.0  # added to attention scores of tokens that must not be seen
-# Directions in which a network reads: each token sees itself and what was read before it.
-LEFT_TO_RIGHT, RIGHT_TO_LEFT = "left_to_right", "right_to_left"
+from electra_tf.models.visibility import Visibility
 
 
 class PaddedRows:
@@ -23,15 +22,20 @@ class PaddedRows:
     Args:
         batch: dict with `input_ids` and `input_mask` int32 [B, L]; with `document_ids` too, tokens
             see their own document only and positions count from its first token.
-        direction: LEFT_TO_RIGHT or RIGHT_TO_LEFT; None: each token sees both sides.
+        direction: of `visibility`; None: each token sees both sides.
     """
 
     def __init__(self, batch: dict, direction: str | None = None):
         self._shape = ops.shape(batch[features.INPUT_IDS])
-        self._score_bias, self.positions = _visibility(batch)
-        if direction is not None:
-            self._score_bias = ops.minimum(self._score_bias, _causal(self._shape[1], direction))
-        self.row_positions = self.positions
+        self._seen = Visibility(batch, direction)
+
+    @functools.cached_property
+    def positions(self):
+        return self._seen.positions()
+
+    @property
+    def row_positions(self):
+        return self.positions
 
     def tokens(self, rows):
         """Ids [B, L] as ids of the tokens, of any shape of T numbers."""
@@ -50,9 +54,15 @@ class PaddedRows:
         qkv = ops.reshape(qkv, (*self._shape, 3, num_heads, qkv.shape[-1] // (3 * num_heads)))
         return ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)
 
-    def attend(self, queries, keys, values, dropout=None, rate: float = 0.0):
-        """What the heads see, [B, N, L, D]; `rate` of the attention's weights is dropped."""
-        return attention.attend(queries, keys, values, self._score_bias, dropout, rate)
+    def attend(self, queries, keys, values, dropout=None, rate: float = 0.0, window: int = 0):
+        """What the heads see, [B, N, L, D].
+
+        Args:
+            queries, keys, values: [B, N, L, D].
+            dropout: Dropout, or None; `rate` of the attention's weights is dropped.
+            window: tokens that one sees to each side; 0: all.
+        """
+        return attention.attend(queries, keys, values, self._seen, dropout, rate, window)
 
     def join(self, context):
         """Heads [B, N, L, D] to tokens [T, N*D]."""
@@ -62,26 +72,3 @@ class PaddedRows:
     def rows(self, hidden):
         """Tokens [T, H] to rows [B, L, H]."""
         return ops.reshape(hidden, (*self._shape, hidden.shape[-1]))
-
-
-def _visibility(batch):
-    """Returns (score bias float32 [B, 1, 1 or L, L], position ids [B, L] or None)."""
-    if features.DOCUMENT_IDS not in batch:
-        # Not [:, None, None, :], which TFLite's converter has no op for.
-        visible = ops.expand_dims(ops.cast(batch[features.INPUT_MASK], "float32"), (1, 2))
-        return (1.0 - visible) * MASKED_SCORE, None
-    documents = batch[features.DOCUMENT_IDS]
-    same = ops.cast(
-        ops.logical_and(documents[:, :, None] == documents[:, None, :], documents[:, None, :] > 0),
-        "float32",
-    )
-    earlier = ops.tril(same, k=-1)  # earlier tokens of the same document
-    position_ids = ops.cast(ops.sum(earlier, axis=-1), "int32")
-    return (1.0 - same[:, None]) * MASKED_SCORE, position_ids
-
-
-def _causal(length, direction):
-    """Score bias float32 [L, L] of a direction."""
-    seen = ops.ones((length, length), "float32")
-    seen = ops.tril(seen) if direction == LEFT_TO_RIGHT else ops.triu(seen)
-    return (1.0 - seen) * MASKED_SCORE

@@ -64,7 +64,9 @@ class Dropout:
         key = self.key(rate)
         if key is None:
             return inputs
-        return _drop_with_gradient(inputs, key, rate)
+        if not are_compiled():
+            return drop_keeping_mask(inputs, key, rate)
+        return _differentiable(lambda values: _drop_block(values, key, rate=rate), inputs)
 
     def key(self, rate: float):
         """The key of the next call, uint32 [4] for `drop`; None if the rate is 0."""
@@ -116,13 +118,35 @@ def drop(inputs, key, rate: float):
     return _drop_others(inputs, _is_kept(inputs, key, rate), rate)
 
 
+def drop_numbered(inputs, key, rate: float, numbers, of_row):
+    """As `drop`, of some elements of a larger tensor.
+
+    Args:
+        numbers: uint32, numbers of the elements in the tensor, whose rows are those of `key`.
+        of_row: number of elements of its rows, int32 scalar or Python int.
+    """
+    return _drop_others(inputs, _are_kept(numbers, key, rate, of_row), rate)
+
+
+def drop_keeping_mask(inputs, key, rate: float):
+    """`drop` in a plain graph, differentiable: there a mask is quicker than its hash twice."""
+    if key is None:
+        return inputs
+    is_kept = _is_kept(inputs, key, rate)
+    return _differentiable(lambda values: _drop_others(values, is_kept, rate), inputs)
+
+
 def _is_kept(inputs, key, rate):
     """What `drop` keeps, bool of the shape of `inputs`."""
-    one, other, first_row, rows = ops.unstack(key, 4)
     size = ops.size(inputs)
     numbers = ops.reshape(ops.arange(size, dtype="int32"), ops.shape(inputs))
-    of_row = ops.cast(ops.floor_divide(size, ops.cast(rows, "int32")), "uint32")
-    numbers = ops.cast(numbers, "uint32") + first_row * of_row
+    of_row = ops.floor_divide(size, ops.cast(key[3], "int32"))
+    return _are_kept(ops.cast(numbers, "uint32"), key, rate, of_row)
+
+
+def _are_kept(numbers, key, rate, of_row):
+    one, other, first_row, _ = ops.unstack(key, 4)
+    numbers = numbers + first_row * ops.cast(of_row, "uint32")
     noise = _mixed(ops.bitwise_xor(numbers, one), other)
     return noise >= _uint32(int(rate * 2.0**32))
 
@@ -139,23 +163,17 @@ def key_of_rows(key, first, rows: int):
     return ops.stack([key[0], key[1], key[2] + ops.cast(first, "uint32"), _uint32(rows)])
 
 
-def _drop_with_gradient(inputs, key, rate):
-    """`drop`, with the hash computed again for the gradient where that is quicker than a mask."""
-    is_kept = None if are_compiled() else _is_kept(inputs, key, rate)
-
-    def dropped_of(values):
-        if is_kept is not None:
-            return _drop_others(values, is_kept, rate)
-        return _drop_block(values, key, rate=rate)
+def _differentiable(function, inputs):
+    """`function`, whose gradient is itself of the gradient that comes in."""
 
     @ops.custom_gradient
-    def dropped(inputs):
+    def differentiable(inputs):
         def gradient(*args, upstream=None):
-            return dropped_of(args[0] if upstream is None else upstream)
+            return function(args[0] if upstream is None else upstream)
 
-        return dropped_of(inputs), gradient
+        return function(inputs), gradient
 
-    return dropped(inputs)
+    return differentiable(inputs)
 
 
 @block

@@ -18,9 +18,21 @@ TRAINING = FORWARD + BACKWARD
 def multiply_adds(model: ModelConfig, seq_length: int) -> float:
     """Multiply-adds per token of an encoder's forward pass."""
     hidden = model.hidden_size
-    layer = 4 * hidden * hidden + 2 * hidden * model.intermediate_size + 2 * seq_length * hidden
+    layer = 4 * hidden * hidden + feed_forward_matrices(model) * hidden * model.intermediate_size
+    seen = sum(seen_tokens(model, index, seq_length) for index in range(model.num_layers))
     project = model.embedding_size * hidden if model.embedding_size != hidden else 0
-    return model.num_layers * layer + project
+    return model.num_layers * layer + 2 * seen * hidden + project
+
+
+def feed_forward_matrices(model: ModelConfig) -> int:
+    """Number of matrices [H, F] of a layer: a gate has one of its own."""
+    return 3 if model.elements().feed_forward == "geglu" else 2
+
+
+def seen_tokens(model: ModelConfig, layer: int, seq_length: int) -> int:
+    """Number of tokens that one sees in a layer, away from the ends of its row."""
+    window = model.window(layer)
+    return min(seq_length, 2 * window + 1) if window else seq_length
 
 
 def pass_multiply_adds(each: Pass, seq_length: int) -> float:

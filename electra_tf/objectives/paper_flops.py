@@ -38,25 +38,40 @@ def forward(each: Pass, seq_length: int) -> float:
     towers read the same embeddings, and `training` counts the logits as `flops` does.
     """
     model, towers = each.model, each.towers
-    layers = model.num_layers * _layer(model, seq_length) + _projection(model)
+    layers = sum(
+        _layer(model, flops.seen_tokens(model, layer, seq_length))
+        for layer in range(model.num_layers)
+    )
+    layers += _projection(model)
     embeddings = _embeddings(model, seq_length) if towers else 0
     return embeddings + towers * layers + _head(each, seq_length)
 
 
-def _layer(model: ModelConfig, seq_length):
-    hidden, intermediate = model.hidden_size, model.intermediate_size
+def _layer(model: ModelConfig, seen):
+    """A layer in which a token sees `seen` others; the script knows BERT's block alone.
+
+    In another one the gate's product counts, a bias only where it is, and rotations as two products
+    and a sum of each number of queries and keys.
+    """
+    hidden, intermediate, elements = model.hidden_size, model.intermediate_size, model.elements()
+    bias, turns = int(elements.biases), 6 if elements.positions == "rotary" else 0
     # Bias, dropout, residual: of the attention's output and of the feed-forward layer's.
-    after = (1 + _DROPOUT + 1) * hidden
-    scores = (_SOFTMAX + _DROPOUT + 1) * seq_length * model.num_heads
-    attention = 8 * hidden**2 + 3 * hidden + 4 * hidden * seq_length + scores + after
+    after = (bias + _DROPOUT + 1) * hidden
+    scores = (_SOFTMAX + _DROPOUT + 1) * seen * model.num_heads
+    attention = 8 * hidden**2 + (3 * bias + turns) * hidden + 4 * hidden * seen + scores + after
     # The script's first normalisation counts for one number, not for `hidden`.
     attention += _LAYER_NORM
-    feed_forward = 4 * hidden * intermediate + (1 + _GELU) * intermediate + after
+    matrices = flops.feed_forward_matrices(model)  # with a gate: its bias and its product
+    wide = (matrices - 1) * bias + _GELU + matrices - 2
+    feed_forward = 2 * matrices * hidden * intermediate + wide * intermediate + after
     return attention + feed_forward + _LAYER_NORM * hidden
 
 
 def _embeddings(model: ModelConfig, seq_length):
-    tables = model.vocab_size + seq_length + model.type_vocab_size
+    elements = model.elements()
+    tables = model.vocab_size
+    tables += seq_length if elements.positions == "absolute" else 0
+    tables += model.type_vocab_size if elements.token_types else 0
     return (2 * tables + 2 + _LAYER_NORM + _DROPOUT) * model.embedding_size
 
 

@@ -34,7 +34,7 @@ class _Kept(NamedTuple):
         what: they are.
         number: of them.
         size: numbers of one tensor for each token: H hidden_size, F intermediate_size,
-            E embedding_size, W num_heads x length (a row of the attention's weights).
+            E embedding_size, W num_heads x tokens that one sees (a row of the attention's weights).
         is_float32: whether they are float32 in mixed precision, too.
     """
 
@@ -61,6 +61,8 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("outputs of the normalisations", 2, "H"),
     _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
+_GATE = (_Kept("gate, before GELU", 1, "F"),)  # beside those of _LAYER
+_BLOCKS = (_Kept("keys and values once more, with their neighbours", 6, "H"),)  # models/windows.py
 _BACKWARD = (_Kept("gradient in one layer, the last", 1, "F"),)  # for each token
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
 _PREDICTION = (  # models/heads.py, for each predicted position
@@ -203,24 +205,35 @@ class MemoryModel:
     def _kept(self, each: Pass, rows, mixed):
         """Bytes that a pass keeps for its gradient."""
         model, length = each.model, self._length
-        has_many_scores = rows * model.num_heads * length**2 > MANY_SCORES
-        layer = [kept for kept in _LAYER if not (kept.size == "W" and has_many_scores)]
         head = self._bytes(_DETECTION, each, mixed) * length
         if each.predicted is not None:
             head = self._bytes(_PREDICTION, each, mixed) * each.predicted(length)
         encoder = self._bytes(_EMBEDDINGS, each, mixed)
-        encoder += model.num_layers * self._bytes(layer, each, mixed)
+        encoder += sum(
+            self._layer(each, model.window(layer), rows, mixed) for layer in range(model.num_layers)
+        )
         if model.embedding_size != model.hidden_size:
             encoder += self._bytes(_PROJECTION, each, mixed)
         return rows * (length * each.towers * encoder + head)
 
-    def _bytes(self, table, each: Pass, mixed):
-        """Bytes of a table's tensors for one token of a pass."""
+    def _layer(self, each: Pass, window, rows, mixed):
+        """Bytes that a layer with a window (0: a global one) keeps for one token."""
+        model, length = each.model, self._length
+        in_blocks = window and length > 3 * window
+        seen = 3 * window if in_blocks else length
+        has_many_scores = rows * model.num_heads * length * seen > MANY_SCORES
+        table = [kept for kept in _LAYER if not (kept.size == "W" and has_many_scores)]
+        table += _GATE if model.elements().feed_forward == "geglu" else ()
+        table += _BLOCKS if in_blocks else ()
+        return self._bytes(table, each, mixed, seen)
+
+    def _bytes(self, table, each: Pass, mixed, seen: int = 0):
+        """Bytes of a table's tensors for one token of a pass, which sees as many others."""
         sizes = {
             "H": each.model.hidden_size,
             "F": each.model.intermediate_size,
             "E": each.model.embedding_size,
-            "W": each.model.num_heads * self._length,
+            "W": each.model.num_heads * seen,
         }
         return sum(
             kept.number * sizes[kept.size] * (2 if mixed and not kept.is_float32 else FLOAT32)

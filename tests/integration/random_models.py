@@ -29,8 +29,17 @@ def random_electra(
     sharing: str,
     objective: str = "electra",
     parts: tuple[str, ...] = ("generator_head/", "discriminator_head/"),
+    **fields,
 ) -> Pretrained:
-    """A model of unequal sizes, whose token table is longer than its vocabulary."""
+    """A model of unequal sizes, whose token table is longer than its vocabulary.
+
+    Args:
+        vocab_file: its vocabulary.
+        sharing: config.model.sharing.
+        objective: config.objective.name.
+        parts: beginnings of the paths of optional weights.
+        fields: more of config.model.
+    """
     vocabulary = Vocabulary.from_file(vocab_file)
     config = Config()
     config.objective.name = objective
@@ -46,6 +55,7 @@ def random_electra(
         layer_norm_epsilon=1e-3,
         sharing=sharing,
     )
+    config.model = dataclasses.replace(config.model, **fields)
     if objective == "electra":
         config.generator = dataclasses.replace(config.generator, **GENERATORS[sharing])
     random = np.random.default_rng(len(sharing))

@@ -69,6 +69,7 @@ ADDED = {
 CASES = {name: {"name": name} for name in OBJECTIVES if name != "two_stage"} | {
     "additions": ADDED,
     "gdes": {},  # how embeddings are shared
+    "modern": {},  # the block
 }
 SPANS = ["token", "word", "ngram"]
 
@@ -96,6 +97,8 @@ def _loss_and_gradients(folder, name):
     config.model.hidden_size, config.model.num_heads, config.model.embedding_size = 64, 2, 32
     if name == "gdes":
         config.model.sharing = name
+    if name == "modern":
+        config.model.block, config.model.local_window = name, 8
     objective = build_objective(config, synthetic.vocabulary(config))
     model, draws = objective.new_model(1), Draws(0, 0, 6)
     batch = {key: tf.constant(value) for key, value in synthetic.batch(config, 32).items()}

@@ -15,18 +15,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import transformers  # noqa: E402  only after the variable above is set
 
 
-def make(directory, architecture, config, old_pickle=False):
-    """Saves a model with random weights, biases and LayerNorms too.
+def make(
+    directory, architecture, config, old_pickle=False, config_class="ElectraConfig", scale=0.3
+):
+    """Saves a model with random weights, biases and LayerNorms too; `scale` is what they vary by.
 
     With `old_pickle` as older versions did: a pickle with the old names of LayerNorms' weights.
     """
     import torch
 
     torch.manual_seed(len(architecture))
-    model = getattr(transformers, architecture)(transformers.ElectraConfig(**config))
+    model = getattr(transformers, architecture)(getattr(transformers, config_class)(**config))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            torch.nn.init.normal_(weight, float(name.endswith("LayerNorm.weight")), 0.3)
+            is_norm = name.endswith(("LayerNorm.weight", "norm.weight"))
+            torch.nn.init.normal_(weight, float(is_norm), scale)
     model.save_pretrained(directory)
     if old_pickle:
         os.remove(os.path.join(directory, "model.safetensors"))

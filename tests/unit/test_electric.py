@@ -6,8 +6,8 @@ import tensorflow as tf
 from scipy import special
 
 from electra_tf.errors import UserError
-from electra_tf.models.layout import MASKED_SCORE, PaddedRows
 from electra_tf.models.randomness import Draws, Dropout
+from electra_tf.models.visibility import MASKED_SCORE, Visibility
 from electra_tf.objectives import build_objective, validate
 from electra_tf.speed import synthetic
 from electra_tf.speed.memory import MemoryModel
@@ -66,7 +66,7 @@ def test_what_is_predicted_in_a_place_does_not_know_its_token(model):
 
 
 def test_a_direction_is_added_to_what_is_hidden_once():
-    bias = PaddedRows(ragged_batch(ROWS, LENGTH), "left_to_right")._score_bias.numpy()
+    bias = Visibility(ragged_batch(ROWS, LENGTH), "left_to_right").whole().numpy()
     assert bias.shape == (ROWS, 1, LENGTH, LENGTH)
     assert set(np.unique(bias)) == {MASKED_SCORE, 0.0}
     assert (bias[:, 0][:, *np.triu_indices(LENGTH, 1)] == MASKED_SCORE).all()

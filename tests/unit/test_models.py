@@ -9,9 +9,9 @@ from electra_tf.config import Config
 from electra_tf.config.sections import SHARING
 from electra_tf.models import attention, electra, layers
 from electra_tf.models.initialization import ONES, ZEROS, add_weight, initialize
-from electra_tf.models.layout import MASKED_SCORE
 from electra_tf.models.randomness import Dropout
 from electra_tf.models.sharing import MODES
+from electra_tf.models.visibility import Visibility
 from electra_tf.objectives import build_objective
 from tests.unit import frequent_token
 
@@ -89,14 +89,14 @@ def test_attention_some_rows_at_a_time_is_that_of_all_rows(monkeypatch, rate, ro
     random = np.random.default_rng(0)
     given = [tf.constant(random.normal(size=(6, 2, 24, 8)), tf.float32) for _ in range(3)]
     upstream = tf.constant(random.normal(size=(6, 2, 24, 8)), tf.float32)
-    hidden = np.arange(24) >= np.array([24, 20, 5, 24, 12, 1])[:, None]
-    bias = tf.constant(hidden[:, None, None] * MASKED_SCORE, tf.float32)
+    mask = np.arange(24) < np.array([24, 20, 5, 24, 12, 1])[:, None]
+    seen = Visibility({"input_mask": tf.constant(mask, tf.int32)})
     results = []
     for scores in (attention.MANY_SCORES, rows * 2 * 24 * 24):
         monkeypatch.setattr(attention, "MANY_SCORES", scores)
         with tf.GradientTape() as tape:
             tape.watch(given)
-            output = attention.attend(*given, bias, Dropout(0, 3, 12, 6), rate)
+            output = attention.attend(*given, seen, Dropout(0, 3, 12, 6), rate)
             total = tf.reduce_sum(output * upstream)
         results.append([output, *tape.gradient(total, given)])
     for one, other in zip(*results, strict=True):

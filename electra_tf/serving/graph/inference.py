@@ -12,9 +12,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_tf import features
+from electra_tf.models import windows
 from electra_tf.models.encoder import Encoder
 from electra_tf.models.layers import for_inference
-from electra_tf.models.layout import MASKED_SCORE
+from electra_tf.models.visibility import MASKED_SCORE, Visibility, window_bias
 
 # Of all heads of a batch. On two cores fewer are quicker without oneDNN; ELECTRA-Small has as many
 # for one text of 45 tokens.
@@ -79,14 +80,37 @@ class PackedRows:
         size = _known(qkv.shape[1]) // (3 * num_heads)
         return tf.unstack(tf.gather(tf.reshape(qkv, [-1, size]), self._way(num_heads).into), 3)
 
-    def attend(self, queries, keys, values, dropout=None, rate: float = 0.0) -> tf.Tensor:
+    def attend(
+        self, queries, keys, values, dropout=None, rate: float = 0.0, window: int = 0
+    ) -> tf.Tensor:
         """What the heads see, [B, N, L, D]; there is no dropout."""
         assert dropout is None
+        if window:
+            return tf.cond(
+                tf.shape(queries)[2] > 3 * window,
+                lambda: self._local(queries, keys, values, window),
+                lambda: self._attend(queries, keys, values, self._bias_of(window)),
+            )
+        return self._attend(queries, keys, values, self._score_bias)
+
+    def _attend(self, queries, keys, values, bias):
         return tf.cond(
             self._way(_known(queries.shape[1])).has_few_scores,
-            lambda: _context_of_few(queries, keys, values, self._score_bias),
-            lambda: _context(queries, keys, values, self._score_bias),
+            lambda: _context_of_few(queries, keys, values, bias),
+            lambda: _context(queries, keys, values, bias),
         )
+
+    def _bias_of(self, window):
+        """Of rows in which a token sees a window, as a whole."""
+        return tf.minimum(self._score_bias, window_bias(tf.shape(self._mask)[1], window))
+
+    def _local(self, queries, keys, values, window):
+        """The same block by block, for long rows."""
+        seen = Visibility({features.INPUT_MASK: self._mask})
+        length = tf.shape(queries)[2]
+        queries, keys, values = (windows.blocks(each, window) for each in (queries, keys, values))
+        keys, values = windows.with_neighbours(keys), windows.with_neighbours(values)
+        return windows.tokens(_context(queries, keys, values, seen.in_blocks(window)), length)
 
     def join(self, context: tf.Tensor) -> tf.Tensor:
         """Heads [B, N, L, D] to tokens [T, N*D]."""
