@@ -11,6 +11,7 @@ from electra_tf.text import piece_model
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
 
 BLANK = "\u2581"  # stands for white space in pieces, so before the first piece of a word
+_ALONE = frozenset(".,")  # words of their own, though no blank stands before them
 # What models call the special tokens, beside the names of ours.
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<cls>", SEP: "<sep>", MASK: "<mask>"}
 _HOW = (
@@ -120,10 +121,3 @@ class PieceVocabulary(Vocabulary):
                 words.append("")
             words[-1] += token.removeprefix(BLANK)
         return [word for word in words if word]
-
-    def only_blanks(self) -> np.ndarray:
-        """Whether a piece stands for white space alone, bool [V]."""
-        return np.array([not token.strip(BLANK) for token in self.tokens])
-
-
-_ALONE = frozenset(".,")

@@ -29,7 +29,7 @@ _BLANKS = [
     if unicodedata.category(chr(point)) in ("Cc", "Zl", "Zp", "Zs")
     or chr(point) in "\u200b\u200e\u200f\u2060\ufeff" + BLANK
 ]
-_BEGINS_WITH_BLANK = rf"(?s)[{''.join(rf'\x{{{point:X}}}' for point in _BLANKS)}].*"
+_BEGINS_WITH_BLANK = "(?s)[%s].*" % "".join(map(r"\x{{{:X}}}".format, _BLANKS))
 # Neither sampling nor marks at both ends, nor the reverse order.
 _OPTIONS = {"nbest_size": 0, "alpha": 1.0, "add_bos": False, "add_eos": False, "reverse": False}
 _ops = sentencepiece_tokenizer.gen_sentencepiece_tokenizer
@@ -62,7 +62,9 @@ class SentencePiece(Tokenizer):
             vocabulary = PieceVocabulary.from_file(vocabulary)
         super().__init__(vocabulary)
         self.part_of_word = None if vocabulary.blanks_in_pieces else "[^ ]"
-        self._model, self._only_blanks = vocabulary.processed, vocabulary.only_blanks()
+        self._model = vocabulary.processed
+        self._only_blanks = np.array([not token.strip(BLANK) for token in vocabulary.tokens])
+        self._begins = np.array([token.startswith(BLANK) for token in vocabulary.tokens])
         try:
             with tf.init_scope():
                 _ids(self._model, tf.constant(["a"]))
@@ -92,10 +94,14 @@ class SentencePiece(Tokenizer):
             [places.values + tf.gather(before, places.value_rowids()), [tf.reduce_sum(lengths)]], 0
         )
         starts, ends = (tf.cast(each, tf.int64) + shift for each in (starts, ends))
-        # The op gives no place but to the last of several tokens of one character.
+        # The op gives a place to the last of several tokens of one character alone, and none to the
+        # blank that it puts before a text.
+        has_none = starts == ends
+        is_first = tf.range(tf.size(values, tf.int64)) == tf.gather(splits, ids.value_rowids())
         is_blank = tf.gather(tf.constant(self._only_blanks), values)
-        ends = tf.where((starts == ends) & ~is_blank, _next(bounds, starts), ends)
-        starts, ends = _trimmed(starts, ends, is_blank, characters.values, bounds)
+        ends = tf.where(has_none & ~(is_first & is_blank), _next(bounds, starts), ends)
+        goes_on = tf.gather(tf.constant(self._begins & ~self._only_blanks), values)
+        starts, ends = _trimmed(starts, ends, is_blank, goes_on, characters.values, bounds)
         return ids, *(ids.with_values(tf.cast(each - shift, tf.int32)) for each in (starts, ends))
 
     def ids_of_parts(self, parts: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -138,19 +144,25 @@ def _next(bounds: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
 
 
 def _trimmed(
-    starts: tf.Tensor, ends: tf.Tensor, is_blank: tf.Tensor, characters: tf.Tensor, bounds: tf.Tensor
+    starts: tf.Tensor,
+    ends: tf.Tensor,
+    is_blank: tf.Tensor,
+    goes_on: tf.Tensor,
+    characters: tf.Tensor,
+    bounds: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Places of tokens without the white space around them.
 
     Args:
         starts, ends: int64 [N], rising.
-        is_blank: bool [N], whether a token has nothing else.
+        is_blank: bool [N], whether a token stands for a blank alone.
+        goes_on: bool [N], whether it stands for a blank and more.
         characters: int32 [C], code points of the text.
         bounds: int64 [C + 1], where each begins and the last one ends.
 
     Returns:
-        starts, ends: int64 [N]. Both are the former end of what has nothing else; another token
-        in which no other character is seen keeps its place.
+        starts, ends: int64 [N]. In a place of blanks alone, a token that goes on has a part of the
+        next character; a blank has the end, and any other token keeps the place.
     """
     blanks = tf.constant(np.array(_BLANKS, np.int32))
     place = tf.minimum(tf.searchsorted(blanks, characters), len(_BLANKS) - 1)
@@ -159,11 +171,11 @@ def _trimmed(
     last_bytes = tf.boolean_mask(bounds[1:], is_visible)
     first = tf.searchsorted(first_bytes, starts)  # visible character at or after the start
     last = tf.searchsorted(last_bytes, ends, side="right") - 1  # that ends at or before the end
-    found = (first <= last) & ~is_blank
-    inside = tf.where(found, first, 0), tf.where(found, last, 0)
-    # A row more, as there may be no visible character at all.
+    found = (first <= last) | goes_on & (first < tf.size(first_bytes))
+    first, last = tf.where(found, first, 0), tf.where(found, tf.maximum(first, last), 0)
+    # One more, as there may be no visible character at all.
     first_bytes, last_bytes = (tf.concat([each, [0]], 0) for each in (first_bytes, last_bytes))
     return (
-        tf.where(found, tf.gather(first_bytes, inside[0]), tf.where(is_blank, ends, starts)),
-        tf.where(found, tf.gather(last_bytes, inside[1]), ends),
+        tf.where(found, tf.gather(first_bytes, first), tf.where(is_blank, ends, starts)),
+        tf.where(found, tf.gather(last_bytes, last), ends),
     )
