@@ -45,7 +45,8 @@ class SentencePiece(Tokenizer):
     a character has become ends before that character; the next one begins at it.
 
     Differs from the original: invalid bytes are dropped, and no special token but the unknown one
-    comes out of a text, though the model may call it user-defined.
+    comes out of a text, though the model may call it user-defined. Of equally likely ways to cut a
+    text (`00 0`, `0 00`) it takes the one that sentencepiece takes up to 0.2.1, not that of 0.2.3.
 
     Args:
         vocabulary: a `PieceVocabulary`, or the file to read it from.
@@ -107,7 +108,7 @@ class SentencePiece(Tokenizer):
     def ids_of_parts(self, parts: tf.RaggedTensor) -> tf.RaggedTensor:
         """What begins with a blank begins a word; all else but a text's beginning does not."""
         vocabulary = self.vocabulary
-        number = tf.range(parts.nvals(tf.int64)) - tf.gather(
+        number = tf.range(tf.size(parts.values, tf.int64)) - tf.gather(
             parts.row_starts(), parts.value_rowids()
         )
         is_last = number == tf.gather(parts.row_lengths(), parts.value_rowids()) - 1
