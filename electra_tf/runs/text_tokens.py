@@ -17,7 +17,7 @@ def tokens_of(text: str, answer: dict[str, np.ndarray], **numbers: str) -> list[
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)  # in UTF-8
     sizes[(points >= 0xD800) & (points < 0xE000)] = 0  # halves of pairs have none
     begins = np.concatenate([[0], np.cumsum(sizes)])
-    shown = slice(1, int(np.sum(answer["mask"])) - 1)
+    shown = answer["end_offset"] > 0
     return [
         {
             "token": token.decode(),

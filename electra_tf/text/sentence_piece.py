@@ -41,8 +41,9 @@ class SentencePiece(Tokenizer):
 
     Offsets are those of each token itself, without white space around it. Several tokens that one
     character has become (`㍿`, or the bytes of an unknown one) all have its place. A token that
-    stands for a blank alone has an empty place, where the blank ends. One that ends within what
-    a character has become ends before that character; the next one begins at it.
+    stands for a blank alone has an empty place, where the blank ends; for the one that is put
+    before a text, that is its first character's. A token that ends within what a character has
+    become ends before that character; the next one begins at it.
 
     Differs from the original: invalid bytes are dropped, and no special token but the unknown one
     comes out of a text, though the model may call it user-defined. Of equally likely ways to cut a
@@ -97,10 +98,8 @@ class SentencePiece(Tokenizer):
         starts, ends = (tf.cast(each, tf.int64) + shift for each in (starts, ends))
         # The op gives a place to the last of several tokens of one character alone, and none to the
         # blank that it puts before a text.
-        has_none = starts == ends
-        is_first = tf.range(tf.size(values, tf.int64)) == tf.gather(splits, ids.value_rowids())
+        ends = tf.where(starts == ends, _next(bounds, starts), ends)
         is_blank = tf.gather(tf.constant(self._only_blanks), values)
-        ends = tf.where(has_none & ~(is_first & is_blank), _next(bounds, starts), ends)
         goes_on = tf.gather(tf.constant(self._begins & ~self._only_blanks), values)
         starts, ends = _trimmed(starts, ends, is_blank, goes_on, characters.values, bounds)
         return ids, *(ids.with_values(tf.cast(each - shift, tf.int32)) for each in (starts, ends))

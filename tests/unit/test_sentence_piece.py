@@ -146,7 +146,7 @@ def test_places_of_difficult_characters():
     assert {text for _, text in places(unigram, "a ﷺ")[2:]} == {"ﷺ"}
     # the bytes of an unknown one
     assert places(bpe, "株") == [
-        ("▁", ""),
+        ("▁", "株"),
         ("<0xE6>", "株"),
         ("<0xA0>", "株"),
         ("<0xAA>", "株"),

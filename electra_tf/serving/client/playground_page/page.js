@@ -85,16 +85,18 @@ function updateSoon() {
 
 // ---- Replaced words -----------------------------------------------------------------------------
 
-// Tokens of the same place in the text are one word.
+// Tokens whose places in the text overlap are one word.
 function wordsOf(answer, text) {
   const slice = slicer(text);
   const words = [];
   answer.tokens.forEach((token, index) => {
     const [start, end] = [answer.start_offset[index], answer.end_offset[index]];
-    if (!end) return; // [CLS], [SEP] or padding
+    if (start === end) return; // [CLS], [SEP], padding or a blank
     const probability = answer.replaced_probability[index];
     const last = words.at(-1);
-    if (last && last.start === start) {
+    if (last && start < last.end) {
+      last.end = Math.max(last.end, end);
+      last.text = slice(last.start, last.end);
       last.tokens.push({text: token, probability});
       last.probability = Math.max(last.probability, probability);
     } else {
