@@ -29,8 +29,8 @@ _INPUT = flags.DEFINE_multi_string(
 _VOCAB = command.define_path(
     "vocab",
     None,
-    "Vocabulary, one token per line, or a SentencePiece model; electra_tf learn_vocab makes one. For "
-    "a tokenizer with several files, their directory.",
+    "Vocabulary, one token per line, or a SentencePiece model; electra_tf learn_vocab makes one. "
+    "For a tokenizer with several files, their directory.",
     required=True,
 )
 _OUTPUT_DIR = command.define_path(

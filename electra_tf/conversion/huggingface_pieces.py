@@ -63,6 +63,11 @@ def read(path: str, config: dict[str, Any], say: Callable[[str], None]) -> Piece
 def write(vocabulary: PieceVocabulary, max_positions: int, directory: str) -> None:
     """Writes spiece.model and what AutoTokenizer reads.
 
+    The ids are those of `text.sentence_piece.SentencePiece` but for what that library does in
+    another way: a special token that stands in a text, such as [MASK], becomes that token, and a
+    word begins behind it; some marks and jamo are not composed; of equally likely ways to cut a
+    text it takes another one.
+
     Args:
         vocabulary: the pieces.
         max_positions: tokens of the longest example.
@@ -93,7 +98,7 @@ def write(vocabulary: PieceVocabulary, max_positions: int, directory: str) -> No
     if vocabulary.strips_blanks:
         steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
     tokenizer.normalizer = normalizers.Sequence(steps)
-    scheme = "first" if vocabulary.adds_prefix else "never"
+    scheme = "always" if vocabulary.adds_prefix else "never"
     split = not vocabulary.blanks_in_pieces
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(BLANK, prepend_scheme=scheme, split=split)
     tokenizer.decoder = decoders.Metaspace(BLANK, prepend_scheme=scheme)

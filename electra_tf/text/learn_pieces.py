@@ -1,8 +1,10 @@
 """Learning of a SentencePiece model, by the trainer of the package sentencepiece."""
 
+import importlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from electra_tf import extras, files
 from electra_tf.errors import UserError
@@ -57,7 +59,7 @@ def learn_pieces(
       UserError: an argument or an input is not usable.
     """
     with extras.needed("sentencepiece"):
-        import sentencepiece  # pyright: ignore[reportMissingImports] an extra
+        sentencepiece: Any = importlib.import_module("sentencepiece")  # has no types
     least = len(SPECIAL_TOKENS) + 1 + 256 * byte_fallback
     if vocab_size < least:
         raise UserError(f"vocab_size must be at least {least}. Received: {vocab_size}")
@@ -74,7 +76,7 @@ def learn_pieces(
         output, inputs=[each.name for each in sources if each.is_file], overwrite=overwrite
     )
     reading, learned = Reading(), io.BytesIO()
-    lines = [line for line in _lines(sample(sources, max_bytes, reading))]
+    lines = list(_lines(sample(sources, max_bytes, reading)))
     reading.require_healthy(sources)
     if not lines:
         raise UserError(f"The input must hold at least one word. Received: {', '.join(inputs)}")

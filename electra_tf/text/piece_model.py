@@ -24,7 +24,12 @@ _MODEL_TYPES = {UNIGRAM: "unigram", BPE: "bpe"}
 _MAX_PIECE_BYTES = 1024
 _PACKAGE = "electra_tf.sentencepiece"
 _FIELD = descriptor_pb2.FieldDescriptorProto
-_BOOL, _BYTES, _FLOAT, _INT = _FIELD.TYPE_BOOL, _FIELD.TYPE_BYTES, _FIELD.TYPE_FLOAT, _FIELD.TYPE_INT32
+_BOOL, _BYTES, _FLOAT, _INT = (
+    _FIELD.TYPE_BOOL,
+    _FIELD.TYPE_BYTES,
+    _FIELD.TYPE_FLOAT,
+    _FIELD.TYPE_INT32,
+)
 # Of each message its fields: name, number, type or message, default; repeated ones have None.
 _MESSAGES: dict[str, tuple[tuple[str, int, Any, str | None], ...]] = {
     "Piece": (("piece", 1, _BYTES, ""), ("score", 2, _FLOAT, "0"), ("type", 3, _INT, "1")),
@@ -70,7 +75,9 @@ def parse(content: bytes, source: str) -> Any:
         )
     fault = _fault(model)
     if fault:
-        raise UserError(f"A SentencePiece model must {fault[0]}. Received: {source} with {fault[1]}")
+        raise UserError(
+            f"A SentencePiece model must {fault[0]}. Received: {source} with {fault[1]}"
+        )
     return model
 
 
@@ -160,7 +167,8 @@ def _is_map(content: bytes) -> bool:
     if len(content) < 4 or size % 4 or not size or not texts.endswith(b"\0"):
         return False
     units = np.frombuffer(content, "<u4", size // 4, 4).astype(np.int64)
-    is_value = units >> 31 > 0
+    is_value = units >> 31 > 0  # and no byte leads to it
+    is_value[0] = False  # where every lookup begins
     offsets = (units >> 10) << ((units & 0x200) >> 6)
     targets = np.arange(len(units)) ^ offsets
     if ((targets | 0xFF) >= len(units))[~is_value].any():

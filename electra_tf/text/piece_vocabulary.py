@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -64,11 +64,12 @@ class PieceVocabulary(Vocabulary):
                 f"A SentencePiece model must have a piece for each of {' '.join(names)}. Received: "
                 f"{source} without {', '.join(missing)}; {_HOW}"
             )
-        self.SPECIAL = tuple(names.values())  # pyright: ignore[reportIncompatibleVariableOverride] the model's own
+        self.SPECIAL = tuple(names.values())
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self._special_ids()
         self._is_byte = np.array(types) == piece_model.BYTE
         self.processed = piece_model.with_types(
-            model, {each: piece_model.CONTROL for each in self._special_ids() if each != self.unk_id}
+            model,
+            {each: piece_model.CONTROL for each in self._special_ids() if each != self.unk_id},
         )
         self.adds_prefix = bool(model.normalizer_spec.add_dummy_prefix)
         self.folds_case = model.normalizer_spec.name.endswith(b"_cf")

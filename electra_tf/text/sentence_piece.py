@@ -7,7 +7,6 @@ constant of the graph.
 
 import hashlib
 import os
-import sys
 import unicodedata
 from typing import Any
 
@@ -21,15 +20,15 @@ from electra_tf.text.piece_vocabulary import BLANK, PieceVocabulary
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.words import valid_utf8
 
-# Code points that models make white space of, or nothing: what Unicode calls white space or
-# control, and some more.
+# Code points that models make white space of, or nothing, in rising order: what Unicode calls white
+# space or control, which U+3000 is the last of, and some more.
+_MORE_BLANKS = "\u200b\u200e\u200f\u2060\ufeff" + BLANK
 _BLANKS = [
     point
-    for point in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(point)) in ("Cc", "Zl", "Zp", "Zs")
-    or chr(point) in "\u200b\u200e\u200f\u2060\ufeff" + BLANK
+    for point in range(0xFF00)
+    if unicodedata.category(chr(point)) in ("Cc", "Zl", "Zp", "Zs") or chr(point) in _MORE_BLANKS
 ]
-_BEGINS_WITH_BLANK = "(?s)[%s].*" % "".join(map(r"\x{{{:X}}}".format, _BLANKS))
+_BEGINS_WITH_BLANK = "(?s)[{}].*".format("".join(map(r"\x{{{:X}}}".format, _BLANKS)))
 # Neither sampling nor marks at both ends, nor the reverse order.
 _OPTIONS = {"nbest_size": 0, "alpha": 1.0, "add_bos": False, "add_eos": False, "reverse": False}
 _ops = sentencepiece_tokenizer.gen_sentencepiece_tokenizer

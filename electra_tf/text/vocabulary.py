@@ -34,7 +34,7 @@ class Vocabulary:
 
     FILES: ClassVar[tuple[str, ...]] = ("vocab.txt",)
     MAX_TOKEN_BYTES: ClassVar[int] = 256
-    SPECIAL: ClassVar[tuple[str, ...]] = SPECIAL_TOKENS
+    SPECIAL: tuple[str, ...] = SPECIAL_TOKENS
 
     def __init__(self, tokens: Iterable[str], source: str = "vocabulary"):
         """Checks the tokens.

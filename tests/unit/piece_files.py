@@ -8,7 +8,7 @@ from electra_tf.text import piece_model
 from tests.conftest import REFERENCE, read_lines
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-FOLDER = REFERENCE / "sentencepiece"
+FOLDER = REFERENCE / "piece_models"
 
 
 def content(

@@ -1,6 +1,5 @@
 """Files of SentencePiece models: what they tell, and which are refused."""
 
-
 import numpy as np
 import pytest
 
@@ -92,7 +91,11 @@ def test_a_table_that_leads_outside_of_itself_is_refused():
     model = piece_model.parse(content, "model")
     table = model.normalizer_spec.precompiled_charsmap
     assert len(table) > 100_000
-    for offset, damage in ((4, b"\xff\xff\xff\x7f"), (len(table) - 1, b"x")):
+    for offset, damage in (
+        (4, b"\xff\xff\xff\x7f"),  # the root of the trie
+        (7, b"\xb8"),  # the root as if it were a value
+        (len(table) - 1, b"x"),
+    ):
         changed = table[:offset] + damage + table[offset + len(damage) :]
         with pytest.raises(UserError, match="undamaged table"):
             PieceVocabulary(content.replace(table, changed))
