@@ -18,6 +18,7 @@ PARTS = {
     "interop": ["safetensors>=0.5,<1", "tokenizers>=0.21,<1"],
     "onnx": ["onnx>=1.17,<2", "onnxruntime>=1.20,<2", "tf2onnx>=1.17,<2"],
     "plots": ["matplotlib>=3.10,<4"],
+    "sentencepiece": ["sentencepiece>=0.2,<0.3"],
     "serving": [
         "flask>=3.1,<4",
         "grpcio>=1.70,<2",

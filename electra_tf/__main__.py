@@ -12,7 +12,7 @@ from electra_tf import interrupts
 
 COMMANDS = {
     "quickstart": ("pipelines.quickstart", "corpus to served model in minutes, on the CPU"),
-    "learn_vocab": ("pipelines.learn_vocab", "text to a WordPiece vocabulary"),
+    "learn_vocab": ("pipelines.learn_vocab", "text to a vocabulary"),
     "build_dataset": ("pipelines.build_dataset", "text to shards of pre-training examples"),
     "pretrain": ("commands.pretrain", "shards to a pre-trained model"),
     "evaluate": ("commands.evaluate", "held-out metrics of a pre-training run"),

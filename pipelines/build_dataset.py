@@ -2,7 +2,8 @@
 
     electra_tf build_dataset --input='corpus/*.txt.xz' --vocab=vocab.txt --output_dir=data
 
-The output holds train-*.tfrecord, eval-*.tfrecord, vocab.txt and dataset.json. The same input,
+The output holds train-*.tfrecord, eval-*.tfrecord, vocab.txt (of --tokenizer=sentencepiece
+spiece.model) and dataset.json. The same input,
 seed and settings give the same bytes, whatever the number of workers. Flags that are not listed
 here go to Apache Beam, for example --runner.
 """
@@ -28,8 +29,8 @@ _INPUT = flags.DEFINE_multi_string(
 _VOCAB = command.define_path(
     "vocab",
     None,
-    "Vocabulary, one token per line; electra_tf learn_vocab makes one. For a tokenizer with "
-    "several files, their directory.",
+    "Vocabulary, one token per line, or a SentencePiece model; electra_tf learn_vocab makes one. "
+    "For a tokenizer with several files, their directory.",
     required=True,
 )
 _OUTPUT_DIR = command.define_path(

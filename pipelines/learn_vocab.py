@@ -1,6 +1,7 @@
-"""Learns a BERT WordPiece vocabulary from a text corpus.
+"""Learns a vocabulary from a text corpus: BERT's WordPiece, or a SentencePiece model.
 
     electra_tf learn_vocab --input='corpus/*.txt.xz' --vocab_size=30522 --output=vocab.txt
+    electra_tf learn_vocab --kind=sentencepiece --input=japanese.txt --output=spiece.model
 
 The text is normalised exactly as the tokenizer does it. The same input gives the same file.
 """
@@ -10,6 +11,7 @@ import time
 from absl import flags
 
 from electra_tf import command
+from electra_tf.errors import UserError
 
 _INPUT = flags.DEFINE_multi_string(
     "input",
@@ -19,50 +21,80 @@ _INPUT = flags.DEFINE_multi_string(
     "build_dataset.",
     required=True,
 )
-_OUTPUT = command.define_path("output", None, "File to write, one token per line.", required=True)
+_OUTPUT = command.define_path(
+    "output", None, "File to write: vocab.txt, or a SentencePiece model.", required=True
+)
+_KIND = flags.DEFINE_enum(
+    "kind",
+    "wordpiece",
+    ["wordpiece", "sentencepiece"],
+    "wordpiece: for languages with blanks between words. sentencepiece: for all.",
+)
+_MODEL_TYPE = flags.DEFINE_enum(
+    "model_type", "unigram", ["unigram", "bpe"], "Of sentencepiece: how text is cut into pieces."
+)
+_COVERAGE = flags.DEFINE_float(
+    "character_coverage",
+    0.9995,
+    "Of sentencepiece: share of the text's characters that become pieces. 1 for few characters.",
+)
+_BYTE_FALLBACK = flags.DEFINE_bool(
+    "byte_fallback", False, "Of sentencepiece: unknown characters become bytes, not [UNK]."
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace output if it exists.")
 _VOCAB_SIZE = flags.DEFINE_integer(
     "vocab_size", 30522, "Tokens to learn, with [PAD] [UNK] [CLS] [SEP] [MASK]."
 )
 _LOWER_CASE = flags.DEFINE_bool("lower_case", True, "Lower-case the text: an uncased vocabulary.")
-_STRIP_ACCENTS = flags.DEFINE_bool("strip_accents", None, "Remove accents; default: as lower_case.")
+_STRIP_ACCENTS = flags.DEFINE_bool(
+    "strip_accents", None, "Of wordpiece: remove accents; default: as lower_case."
+)
 _CHINESE = flags.DEFINE_bool(
-    "tokenize_chinese_chars", True, "Make each Chinese character a word of its own."
+    "tokenize_chinese_chars", True, "Of wordpiece: make each Chinese character a word of its own."
 )
 _MIN_FREQUENCY = flags.DEFINE_integer(
-    "min_frequency", 2, "Do not make pieces that occur less often than this."
+    "min_frequency", 2, "Of wordpiece: do not make pieces that occur less often than this."
 )
 _LIMIT_ALPHABET = flags.DEFINE_integer(
-    "limit_alphabet", 1000, "Characters to keep; words with rarer ones become [UNK]."
+    "limit_alphabet", 1000, "Of wordpiece: characters to keep; words with rarer ones become [UNK]."
 )
 _MAX_BYTES = flags.DEFINE_integer(
     "max_bytes",
-    1 << 30,
-    "Learn from about this much text at most. From larger files it takes a share of the documents, "
-    "always the same one.",
+    None,
+    "Learn from about this much text at most; default: 1 GiB, of sentencepiece 128 MiB. From "
+    "larger files it takes a share of the documents, always the same one.",
 )
 _TEXT_FIELD = flags.DEFINE_string("text_field", "text", "Field of .jsonl and tfds inputs to read.")
 
 
+# Flags of one kind alone.
+_OWN = {
+    "wordpiece": (_STRIP_ACCENTS, _CHINESE, _MIN_FREQUENCY, _LIMIT_ALPHABET),
+    "sentencepiece": (_MODEL_TYPE, _COVERAGE, _BYTE_FALLBACK),
+}
+
+
 def main(argv: list[str]) -> None:
     command.no_arguments(argv)
+    kind = _KIND.value
+    for other in _OWN.keys() - {kind}:
+        for flag in _OWN[other]:
+            if flag.present:
+                raise UserError(
+                    f"--{flag.name} is of --kind={other} alone. Received: it, with --kind={kind}"
+                )
     # Imported here so that --help does not wait for TensorFlow.
-    from electra_tf.text.learn import learn_vocab
+    if kind == "wordpiece":
+        from electra_tf.text.learn import learn_vocab as learn
+    else:
+        from electra_tf.text.learn_pieces import learn_pieces as learn
 
     start = time.monotonic()
-    vocabulary = learn_vocab(
-        _INPUT.value,
-        _OUTPUT.value,
-        vocab_size=_VOCAB_SIZE.value,
-        lower_case=_LOWER_CASE.value,
-        strip_accents=_STRIP_ACCENTS.value,
-        tokenize_chinese_chars=_CHINESE.value,
-        min_frequency=_MIN_FREQUENCY.value,
-        limit_alphabet=_LIMIT_ALPHABET.value,
-        max_bytes=_MAX_BYTES.value,
-        text_field=_TEXT_FIELD.value,
-        overwrite=_OVERWRITE.value,
-    )
+    common = (_VOCAB_SIZE, _LOWER_CASE, _TEXT_FIELD, _OVERWRITE)
+    given = {flag.name: flag.value for flag in (*common, *_OWN[kind])}
+    if _MAX_BYTES.value is not None:
+        given["max_bytes"] = _MAX_BYTES.value
+    vocabulary = learn(_INPUT.value, _OUTPUT.value, **given)
     print(f"{_OUTPUT.value}: {len(vocabulary):,} tokens in {time.monotonic() - start:.1f} s")
 
 

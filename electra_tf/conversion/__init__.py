@@ -118,6 +118,12 @@ def convert(
         settings = tokenization.settings_of(pretrained.config.data)
         pretrained.vocabulary = tokenization.read_vocabulary(vocab, settings)
     data = pretrained.config.data
+    for name, value in (("lower_case", lower_case), ("strip_accents", strip_accents)):
+        if value is not None and name not in tokenization.settings_of(data):
+            raise UserError(
+                f"--{name} must be left out for the tokenizer {data.tokenizer}, which has no such "
+                f"setting. Received: {name}={value}"
+            )
     if lower_case is not None:
         data.lower_case = data.strip_accents = lower_case
     if strip_accents is not None:
@@ -126,7 +132,7 @@ def convert(
     if pretrained.vocabulary is not None:  # can it have all the settings?
         tokenization.build(pretrained.vocabulary, tokenization.settings_of(data))
     tokenizer = data.tokenizer
-    if output_format != "electra_tf" and tokenizer != WordPiece.name:
+    if output_format == "google" and tokenizer != WordPiece.name:
         raise UserError(
             f"A model for {output_format} must have the tokenizer {WordPiece.name}. "
             f"Received: {tokenizer}"

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from electra_tf import extras
-from electra_tf.conversion import huggingface_added
+from electra_tf.conversion import huggingface_added, huggingface_pieces
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
 from electra_tf.json_files import read_json
+from electra_tf.text.piece_vocabulary import PieceVocabulary
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, Vocabulary
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD, WordPiece
 
@@ -61,8 +62,8 @@ def read(directory: str, say: Callable[[str], None]) -> tuple[Vocabulary | None,
         say: receives what the user should know.
 
     Returns:
-        The vocabulary: of vocab.txt, else of tokenizer.json, else None. The settings, as
-        `text.tokenization` takes them.
+        The vocabulary: of a SentencePiece model, else of vocab.txt, else of tokenizer.json, else
+        None. The settings, as `text.tokenization` takes them.
 
     Raises:
         UserError: there is a tokenizer that cannot be read, or one that ours is not.
@@ -73,6 +74,9 @@ def read(directory: str, say: Callable[[str], None]) -> tuple[Vocabulary | None,
         "tokenizer_class"
     )
     config = config | {"tokenizer_class": named}
+    pieces = huggingface_pieces.path_of(directory)
+    if pieces is not None:
+        return huggingface_pieces.read(pieces, config, say), huggingface_pieces.SETTINGS
     _check_config(config, os.path.join(directory, _SETTINGS))
     vocabulary, added = None, {}
     if not fast or _is_wordpiece(fast, directory, say):
@@ -221,7 +225,7 @@ def write(
     directory: str,
     has_token_types: bool = True,
 ) -> None:
-    """Writes vocab.txt and what AutoTokenizer reads.
+    """Writes vocab.txt, or spiece.model, and what AutoTokenizer reads.
 
     The ids are those of `text.wordpiece.WordPiece` with three exceptions, all of that library: a
     special token that stands in a text, such as [MASK], becomes that token; a capital sigma at
@@ -235,6 +239,9 @@ def write(
         directory: where to.
         has_token_types: whether the model takes the types of tokens.
     """
+    if isinstance(vocabulary, PieceVocabulary):
+        huggingface_pieces.write(vocabulary, max_positions, directory)
+        return
     with extras.needed("interop"):
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, processors

@@ -71,7 +71,7 @@ def build_dataset(
         to the last, which may drop most of the text. With packing="documents" nothing is dropped.
       tokenizer: its name, see `electra_tf.text.tokenization`.
       lower_case, strip_accents, tokenize_chinese_chars, never_split, added_tokens: see
-        `electra_tf.text.wordpiece.WordPiece`.
+        `electra_tf.text.wordpiece.WordPiece`, which alone has them.
       text_field: the field with the text in .jsonl and TFDS inputs.
       max_positions: the longest `seq_length` that the model can take.
       num_workers: processes; None means one per core. 1 works in this process.
@@ -95,17 +95,14 @@ def build_dataset(
     if num_workers is not None and num_workers < 1:
         raise UserError(f"num_workers must be at least 1. Received: {num_workers}")
     tokenizer_config = TokenizerConfig(tokenizer)
-    tokenization.put(
-        {
-            "name": tokenizer,
-            "lower_case": lower_case,
-            "strip_accents": lower_case if strip_accents is None else strip_accents,
-            "tokenize_chinese_chars": tokenize_chinese_chars,
-            "never_split": list(never_split),
-            "added_tokens": list(added_tokens),
-        },
-        tokenizer_config,
-    )
+    asked = {
+        "lower_case": lower_case,
+        "strip_accents": lower_case if strip_accents is None else strip_accents,
+        "tokenize_chinese_chars": tokenize_chinese_chars,
+        "never_split": list(never_split),
+        "added_tokens": list(added_tokens),
+    }
+    tokenization.put(tokenization.taken(tokenizer, asked), tokenizer_config)
     tokenizer_settings = tokenization.settings_of(tokenizer_config)
     vocab_file = files.expand(vocab_file)
     vocabulary = tokenization.read_vocabulary(vocab_file, tokenizer_settings)

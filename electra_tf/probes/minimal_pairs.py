@@ -7,6 +7,7 @@ has seen them, and models of one vocabulary are asked about the same pairs. As i
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _LENGTHS = range(6, 31)  # words of a sentence, without its full stop
 _LETTERS = {"a", "i"}  # words of one letter; others are what is left of abbreviations
 _SHOWN = 3  # pairs of each rule among the results
-_CONTINUES = "##"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,21 +96,18 @@ def sentences(rows: Iterable[np.ndarray], vocabulary: Vocabulary) -> Iterator[li
         rows: token ids of an example each, int [n].
         vocabulary: what they mean.
     """
-    special = set(Vocabulary.SPECIAL)
+    special = set(vocabulary.SPECIAL)
     for row in rows:
-        words: list[str] | None = None  # None: the beginning of a sentence was not seen
-        for token in (vocabulary.tokens[each] for each in row):
-            if token == ".":
-                if words is not None and len(words) in _LENGTHS and all(map(_is_plain, words)):
-                    yield words
-                words = []
-            elif token in special:
-                words = None
-            elif words is not None:
-                if token.startswith(_CONTINUES) and words:
-                    words[-1] += token.removeprefix(_CONTINUES)
-                else:
-                    words.append(token)
+        tokens = (vocabulary.tokens[each] for each in row)
+        for is_special, part in itertools.groupby(tokens, special.__contains__):
+            words: list[str] | None = None  # None: the beginning of a sentence was not seen
+            for word in () if is_special else vocabulary.plain_words(part):
+                if word == ".":
+                    if words is not None and len(words) in _LENGTHS and all(map(_is_plain, words)):
+                        yield words
+                    words = []
+                elif words is not None:
+                    words.append(word)
 
 
 def choose(
@@ -129,7 +126,7 @@ def choose(
         for name, rule in RULES.items():
             for place, others in rule(words):
                 changed = {*others, *words[place : place + len(others)]}
-                if all(word in vocabulary for word in changed):
+                if all(map(vocabulary.has_word, changed)):
                     wrong = (*words[:place], *others, *words[place + len(others) :])
                     pairs[name].append(Pair(_text(words), _text(wrong)))
     random = np.random.default_rng(seed)

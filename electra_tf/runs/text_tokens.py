@@ -16,7 +16,7 @@ def tokens_of(text: str, answer: dict[str, np.ndarray], **numbers: str) -> list[
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)  # in UTF-8
     sizes[(points >= 0xD800) & (points < 0xE000)] = 0  # halves of pairs have none
-    begins = np.cumsum(sizes) - sizes
+    begins = np.concatenate([[0], np.cumsum(sizes)])
     shown = answer["end_offset"] > 0
     return [
         {

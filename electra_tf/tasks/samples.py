@@ -75,10 +75,7 @@ def words_of(batch: Mapping[str, Any], found: Samples, vocabulary: Vocabulary) -
 def _text(ids, vocabulary: Vocabulary) -> str:
     """Tokens of one word as text: pieces close up to what stands before them."""
     known = vocabulary.tokens  # the model may have more: a generator may draw one of those
-    first, *others = (known[id] if id < len(known) else f"[{id}]" for id in ids)
-    return first + "".join(
-        token.removeprefix("##") if token.startswith("##") else f" {token}" for token in others
-    )
+    return vocabulary.joined([known[id] if id < len(known) else f"[{id}]" for id in ids])
 
 
 def markdown(rows: Sequence[Sequence[Word]]) -> str:

@@ -6,21 +6,18 @@ different words, not with the text. Words that are too long for the tokenizer, w
 them, are left out.
 """
 
-import hashlib
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
 from electra_tf import extras, files
 from electra_tf.errors import UserError
-from electra_tf.text.chunks import estimated_bytes
-from electra_tf.text.corpus import Document, Source, find_sources
+from electra_tf.text.corpus import Document, find_sources
 from electra_tf.text.dropped import Reading
+from electra_tf.text.sample import sample
 from electra_tf.text.vocabulary import SPECIAL_TOKENS, UNK, Vocabulary
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD
 from electra_tf.text.words import split_words
@@ -89,7 +86,7 @@ def learn_vocab(
     with files.work_folder(output) as work_dir:
         words_file = os.path.join(work_dir, "words.txt")
         reading = Reading()
-        documents = _sample(sources, max_bytes, reading)
+        documents = sample(sources, max_bytes, reading)
         characters, first_characters, num_long = _write_words(
             documents, words_file, (lower_case, strip_accents, tokenize_chinese_chars)
         )
@@ -119,31 +116,6 @@ def learn_vocab(
         vocabulary.save(work_dir)
         os.replace(finished, os.path.realpath(output))
     return vocabulary
-
-
-def _sample(sources: Sequence[Source], max_bytes: int, reading: Reading) -> Iterator[Document]:
-    """About `max_bytes` of documents, spread over the files."""
-    share = min(1.0, max_bytes / max(1, estimated_bytes(sources)))
-    threshold = int(share * (1 << 64))
-    num_bytes = 0
-    with tqdm(
-        unit="B",
-        unit_scale=True,
-        desc="reading words",
-        dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        for source in sources:
-            for document in reading.documents(source):
-                digest = hashlib.blake2b(b"\n".join(document), digest_size=8).digest()
-                if int.from_bytes(digest, "big") >= threshold:
-                    continue
-                size = sum(map(len, document))
-                num_bytes += size
-                bar.update(size)
-                yield document
-                if num_bytes >= max_bytes:
-                    return
 
 
 def _write_words(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from electra_tf.config.sections import TokenizerConfig
 from electra_tf.errors import UserError
 from electra_tf.files import new_file
+from electra_tf.text.piece_vocabulary import PieceVocabulary
 from electra_tf.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ _KINDS = {
         ("lower_case", "strip_accents"),
         {"tokenize_chinese_chars": True, "never_split": [], "added_tokens": []},
     ),
+    # What decides its ids lies in its file alone.
+    "sentencepiece": _Kind(
+        "electra_tf.text.sentence_piece", "SentencePiece", PieceVocabulary, (), {}
+    ),
 }
 # What `config.data.tokenizer` may be.
 NAMES = tuple(_KINDS)
@@ -65,6 +70,25 @@ def settings_of(config: TokenizerConfig) -> dict[str, Any]:
         if value != default:
             settings[name] = value
     return {"name": config.tokenizer, **settings}
+
+
+def taken(name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a tokenizer, of those that any of them has.
+
+    Raises:
+        UserError: there is no such tokenizer, or one that it does not take has been changed.
+    """
+    kind, usual = _kind({"name": name}), TokenizerConfig()
+    settings = {"name": name}
+    for setting, value in asked.items():
+        if setting in kind.settings or setting in kind.others:
+            settings[setting] = value
+        elif value and value != getattr(usual, setting) or value is False:
+            raise UserError(
+                f"{setting} must be left out for the tokenizer {name}: what becomes of its text "
+                f"says {', '.join(kind.vocabulary.FILES)}. Received: {setting}={value!r}"
+            )
+    return settings
 
 
 def put(settings: dict[str, Any], config: TokenizerConfig) -> None:

@@ -28,6 +28,8 @@ class Tokenizer(abc.ABC):
         name: in config.json and dataset.json.
         vocabulary: the tokens, their ids, and which are special or begin a word.
         max_seq_length: tokens of the longest row of `batch`; of a loaded model, the model's.
+        part_of_word: regular expression of RE2 of one character after which a word may go on: at
+            all others words end whatever follows. None: there are no such others.
 
     Args:
         vocabulary: the attribute.
@@ -36,6 +38,8 @@ class Tokenizer(abc.ABC):
 
     name: ClassVar[str]
     max_seq_length: int = 512
+    # White space of ASCII; neither folding nor accents cross it.
+    part_of_word: str | None = r"[^ \t\n\r]"
 
     def __init__(self, vocabulary: Vocabulary, **settings: Any):
         self.vocabulary, self._settings = vocabulary, settings
@@ -68,9 +72,10 @@ class Tokenizer(abc.ABC):
     def ids_with_offsets(
         self, text: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-        """Token ids, with the place in the text of the word that each came from, in graph.
+        """Token ids, with the place in the text of the word or token that each came from, in graph.
 
-        What a word is says the tokenizer; many tokens may share one.
+        What is found says the tokenizer; many tokens may share a word. Places are in rising order,
+        and one that nothing of the text stands for is empty.
 
         Args:
             text: string [B], any bytes.
@@ -79,6 +84,17 @@ class Tokenizer(abc.ABC):
             ids as of `ids`, starts, ends: int32 [B, None] each. Offsets count bytes in
             `words.valid_utf8(text)`.
         """
+
+    def ids_of_parts(self, parts: tf.RaggedTensor) -> tf.RaggedTensor:
+        """As `ids`, of texts that are cut where something else, such as [MASK], stands in them.
+
+        Args:
+            parts: string [B, None].
+
+        Returns:
+            int32 [B, None, None].
+        """
+        return parts.with_values(self.ids(parts.values))
 
     def ids_and_counts(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, dict[str, tf.Tensor]]:
         """As `ids`, with what `data/shards.py` counts of words, in graph.

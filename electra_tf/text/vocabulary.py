@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,13 +15,14 @@ from electra_tf.files import write_bytes
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 # The tokens that stand for no text, in the order of `Vocabulary.SPECIAL`.
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+_CONTINUES = "##"  # before a token that goes on with a word
 
 
 class Vocabulary:
     """The WordPiece vocabulary: one token per line, its id is the line number counted from zero.
 
     The vocabulary of another tokenizer is a subclass with what differs: files, names of the
-    special tokens, which tokens begin a word.
+    special tokens, which tokens begin a word, and how tokens become text again.
 
     Attributes:
       FILES: names of its files in a directory.
@@ -33,7 +34,7 @@ class Vocabulary:
 
     FILES: ClassVar[tuple[str, ...]] = ("vocab.txt",)
     MAX_TOKEN_BYTES: ClassVar[int] = 256
-    SPECIAL: ClassVar[tuple[str, ...]] = SPECIAL_TOKENS
+    SPECIAL: tuple[str, ...] = SPECIAL_TOKENS
 
     def __init__(self, tokens: Iterable[str], source: str = "vocabulary"):
         """Checks the tokens.
@@ -85,7 +86,8 @@ class Vocabulary:
             return "have no blanks around it"
         if "\0" in token:
             return "have no NUL byte"
-        if len(token.removeprefix("##").encode("utf-8", "replace")) > self.MAX_TOKEN_BYTES:
+        bare = token.removeprefix(_CONTINUES)
+        if len(bare.encode("utf-8", "replace")) > self.MAX_TOKEN_BYTES:
             return f"have at most {self.MAX_TOKEN_BYTES} bytes"
         return None
 
@@ -139,15 +141,37 @@ class Vocabulary:
 
     def begins_word(self) -> np.ndarray:
         """Whether a token begins a word, bool [V]; true of special tokens."""
-        return np.array([not token.startswith("##") for token in self.tokens])
+        return np.array([not token.startswith(_CONTINUES) for token in self.tokens])
 
     def words(self) -> list[str]:
-        """Tokens that are a word of a text by themselves, plain English ones."""
+        """What the tokens that are a word of a text by themselves stand for, plain English ones."""
         return [
             token
             for token in self.tokens
             if token.isascii() and token.isalpha() and token.islower()
         ]
+
+    def has_word(self, word: str) -> bool:
+        """Whether there is a token for a whole word."""
+        return word in self._ids
+
+    def joined(self, tokens: Sequence[str]) -> str:
+        """Tokens as text: those that continue a word close up to what stands before them."""
+        first, *others = tokens
+        return first + "".join(
+            token.removeprefix(_CONTINUES) if token.startswith(_CONTINUES) else f" {token}"
+            for token in others
+        )
+
+    def plain_words(self, tokens: Iterable[str]) -> list[str]:
+        """Tokens as words, full stops and commas being words of their own."""
+        words: list[str] = []
+        for token in tokens:
+            if token.startswith(_CONTINUES) and words:
+                words[-1] += token.removeprefix(_CONTINUES)
+            else:
+                words.append(token)
+        return words
 
     def __len__(self) -> int:
         return len(self.tokens)

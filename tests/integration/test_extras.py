@@ -17,6 +17,7 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "safetensors",
+    "sentencepiece",
     "tensorflow_datasets",
     "tensorflow_serving",
     "tf2onnx",
@@ -71,6 +72,7 @@ def test_training_prediction_and_export_need_no_extra(data, tmp_path, tiny_vocab
     [
         ("data", ["build_dataset", "--input=x", "--vocab=x", "--output_dir=y"]),
         ("data", ["learn_vocab", "--input=x", "--output=y"]),
+        ("sentencepiece", ["learn_vocab", "--kind=sentencepiece", "--input=x", "--output=y"]),
         ("data", ["quickstart", "--workdir=x"]),
         ("serving", ["playground", "--model=x"]),
         ("serving", ["client", "--target=x", "--text=y"]),

@@ -18,7 +18,7 @@ def tokenizer(tiny_vocab_file):
 @pytest.fixture(scope="module")
 def cut(tokenizer):
     return tf.function(
-        lambda text: shorten(text, tokenizer.ids, NUM_TOKENS),
+        lambda text: shorten(text, tokenizer, NUM_TOKENS),
         autograph=False,
         input_signature=[tf.TensorSpec([None], tf.string)],
     )

@@ -37,7 +37,9 @@ def test_files_from_before_tokenizers_had_names():
 
 
 def test_unknown_names_and_settings_are_refused(tiny_vocab_file):
-    with pytest.raises(UserError, match=r"must be one of wordpiece\. Received: 'morse'"):
+    with pytest.raises(
+        UserError, match=r"must be one of wordpiece, sentencepiece\. Received: 'morse'"
+    ):
         tokenization.load(tiny_vocab_file, CASED | {"name": "morse"})
     with pytest.raises(UserError, match="must be one of wordpiece"):
         tokenization.settings_of(DataConfig(tokenizer="morse"))

@@ -15,6 +15,9 @@ TEXT_OPS = frozenset(
         "NormalizeUTF8",
         "NormalizeUTF8WithOffsetsMap",
         "RegexSplitWithOffsets",
+        "SentencepieceOp",
+        "SentencepieceTokenizeOp",
+        "SentencepieceTokenizeWithOffsetsOp",
         "WordpieceTokenizeWithOffsets",
     }
 )

@@ -28,20 +28,25 @@ class Comparison(NamedTuple):
 def words_of(text: str, answer: dict[str, list]) -> list[Word]:
     """The words of a text with their probabilities, in order.
 
+    Tokens whose places overlap are one word; one with an empty place, a mere blank, is none.
+
     Args:
         text: what was asked about.
         answer: of the signature detect_replaced for this text: `start_offset`, `end_offset`,
             `replaced_probability`, lists of equal length.
     """
-    data, words = text.encode(), {}
-    for start, end, probability in zip(
-        answer["start_offset"], answer["end_offset"], answer["replaced_probability"]
+    data, words = text.encode(), []
+    for start, end, probability in sorted(
+        zip(answer["start_offset"], answer["end_offset"], answer["replaced_probability"])
     ):
-        if end:  # not [CLS], [SEP] or padding
-            known = words.get((start, end))
-            if known is None or known.probability < probability:
-                words[start, end] = Word(start, end, data[start:end].decode(), probability)
-    return [words[place] for place in sorted(words)]
+        if start == end:  # [CLS], [SEP], padding or a blank
+            continue
+        if words and start < words[-1].end:
+            last = words.pop()
+            start, end = last.start, max(last.end, end)
+            probability = max(last.probability, probability)
+        words.append(Word(start, end, data[start:end].decode(), probability))
+    return words
 
 
 def compare(original: list[Word], changed: list[Word]) -> list[Comparison]:

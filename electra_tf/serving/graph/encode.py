@@ -17,7 +17,7 @@ def encode(network: PretrainedNetwork) -> tf.types.experimental.PolymorphicFunct
 
     def encode(text):
         [text] = fitting(rank=1, text=text)
-        text = shorten(text, tokenizer.ids, longest)
+        text = shorten(text, tokenizer, longest)
         batch = tokenizer.batch(text, max_seq_length=longest)
         hidden = tf.cast(network.hidden(**batch), tf.float32)
         # The sum over one token: an empty batch has none to take.

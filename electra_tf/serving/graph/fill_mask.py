@@ -39,7 +39,7 @@ def fill_mask(network: PretrainedNetwork) -> tf.types.experimental.PolymorphicFu
 
     def fill_mask(text):
         [text] = fitting(rank=1, text=text)
-        text = shorten(text, ids_of, longest)
+        text = shorten(text, tokenizer, longest, ids_of)
         batch = frame(ids_of(text), None, vocabulary, longest)
         ids = batch["input_ids"]
         hidden = network.hidden(**batch)
@@ -71,7 +71,7 @@ def fill_mask(network: PretrainedNetwork) -> tf.types.experimental.PolymorphicFu
 def _ids_with_masks(text: tf.Tensor, tokenizer: Tokenizer) -> tf.RaggedTensor:
     """Ids of the text between [MASK]s with the id of [MASK] between them: int32 [B, None]."""
     parts = tf.strings.split(valid_utf8(text), sep=MASK)  # one more than there are [MASK]s
-    ids = parts.with_values(tokenizer.ids(parts.values))
+    ids = tokenizer.ids_of_parts(parts)
     masks = tf.fill([ids.values.nrows(), 1], tf.constant(tokenizer.vocabulary.mask_id, tf.int32))
     ids = ids.with_values(tf.concat([masks, ids.values], axis=1)).merge_dims(1, 2)
     return ids[:, 1:]  # before the first part there is none

@@ -4,34 +4,40 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.words import valid_utf8
 
 CHARACTERS_PER_TOKEN = 16  # English has about 5; a text of fewer is cut after tokenization
-# Words end at these whatever stands around them, and neither folding nor accents cross them.
-_END = r"[^ \t\n\r]*\z"
 
 
-def shorten(text: tf.Tensor, ids_of: Callable, num_tokens: int) -> tf.Tensor:
+def shorten(
+    text: tf.Tensor, tokenizer: Tokenizer, num_tokens: int, ids_of: Callable | None = None
+) -> tf.Tensor:
     """Texts whose first tokens, and the tokens' offsets, are those of the given ones.
 
-    A text is cut after white space if what is before it has `num_tokens` tokens: what follows
-    changes none of these. One where that cannot be seen, say a single word of a megabyte, stays
-    as it is. So the costly part of the work depends on the model's length, not the text's.
+    A text is cut where a word of the tokenizer ends whatever follows (`Tokenizer.part_of_word`), if
+    what is before it has `num_tokens` tokens: what follows changes none of these. One where that
+    cannot be seen, say a single word of a megabyte, stays as it is. So the costly part of the work
+    depends on the model's length, not the text's.
 
     Args:
         text: string [B].
-        ids_of: the tokenizer's `ids`, or what treats words as it does: string [B] to [B, None].
+        tokenizer: of the words.
         num_tokens: how many are needed at most.
+        ids_of: what stands for the tokenizer's `ids`: string [B] to [B, None].
 
     Returns:
         string [B], valid UTF-8.
     """
     text = valid_utf8(text)
+    part_of_word, ids_of = tokenizer.part_of_word, ids_of or tokenizer.ids
+    if part_of_word is None:
+        return text
     longest = CHARACTERS_PER_TOKEN * num_tokens
 
     def cut():
         start = tf.strings.substr(text, 0, longest, unit="UTF8_CHAR")
-        start = tf.strings.regex_replace(start, _END, "")
+        start = tf.strings.regex_replace(start, rf"{part_of_word}*\z", "")
         has_all = ids_of(start).row_lengths() >= num_tokens
         return tf.where(has_all, start, text)
 

@@ -36,7 +36,7 @@ class SentencePredictor(Servable):
         outputs_of, labels = graph_outputs(task, model), list(task.labels)
 
         def outputs_for(texts):
-            texts = [shorten(part, tokenizer.ids, task.max_seq_length) for part in texts]
+            texts = [shorten(part, tokenizer, task.max_seq_length) for part in texts]
             return outputs_of(tokenizer.batch(*texts, max_seq_length=task.max_seq_length))
 
         def predict(*texts):

@@ -16,15 +16,15 @@ def token_reader(network: PretrainedNetwork) -> Callable[[tf.Tensor], tuple[dict
     The outputs: `tokens` string [B, L], `token_ids` int32 [B, L], `start_offset` and `end_offset`
     int32 [B, L], `mask` int32 [B, L].
 
-    Offsets are bytes of the text without its invalid UTF-8 and delimit the word, by white
-    space and punctuation, that a token came from; 0 and 0 for [CLS], [SEP] and padding.
+    Offsets are bytes of the text without its invalid UTF-8 and delimit what a token came from, see
+    `Tokenizer.ids_with_offsets`; 0 and 0 for [CLS], [SEP] and padding.
     """
     tokenizer, longest = network.tokenizer, network.max_seq_length
     tokens = tf.constant(tokenizer.vocabulary.tokens)
 
     def read(text):
         [text] = fitting(rank=1, text=text)
-        text = shorten(text, tokenizer.ids, longest)
+        text = shorten(text, tokenizer, longest)
         ids, starts, ends = tokenizer.ids_with_offsets(text)
         rows = place([ids], longest)
         batch = batch_of(rows, [ids], tokenizer.vocabulary)

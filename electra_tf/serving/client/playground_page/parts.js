@@ -40,8 +40,12 @@ export function wordsOf(answer, text, values) {
   const words = [];
   answer.tokens.forEach((token, index) => {
     const [start, end] = [answer.start_offset[index], answer.end_offset[index]];
-    if (!end) return; // [CLS], [SEP] or padding
-    if (words.at(-1)?.start !== start) {
+    if (start === end) return; // [CLS], [SEP], padding or a blank
+    const last = words.at(-1);
+    if (last && start < last.end) {
+      last.end = Math.max(last.end, end);
+      last.text = slice(last.start, last.end);
+    } else {
       words.push({start, end, text: slice(start, end), tokens: []});
     }
     words.at(-1).tokens.push({text: token, value: Number(values[index])});

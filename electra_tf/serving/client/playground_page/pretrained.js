@@ -10,7 +10,7 @@ function filled(parts, number, token) {
   const before = parts.slice(0, number + 1).join(MASK);
   const after = parts.slice(number + 1).join(MASK);
   const start = token.startsWith("##") ? before.trimEnd() : before;
-  return start + token.replace(/^##/, "") + after;
+  return start + token.replace(/^(##|\u2581)/, "") + after;
 }
 
 function choice(token, number, parts, page) {

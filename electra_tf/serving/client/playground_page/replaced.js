@@ -9,7 +9,7 @@ const swaps = []; // {before, old, start, fresh}: the text before, the words, an
 // accents, where that cannot be told.
 function pieces(word) {
   if (word.tokens.length === 1) return [word.text];
-  const plain = word.tokens.map(({text}) => text.replace(/^##/, ""));
+  const plain = word.tokens.map(({text}) => text.replace(/^(##|\u2581)/, ""));
   const lengths = plain.map((piece) => [...piece].length);
   const letters = [...word.text];
   if (lengths.reduce((sum, length) => sum + length) !== letters.length) return plain;
