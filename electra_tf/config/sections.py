@@ -12,7 +12,7 @@ from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
 from electra_tf.errors import UserError
 
-OPTIMIZERS = ("adam", "adamw", "lamb")
+OPTIMIZERS = ("adam", "adamw", "stable_adamw", "lamb")
 SHARING = ("all", "embeddings", "token_embeddings", "none", "gdes")
 GENERATORS = ("trained", "uniform", "unigram", "frozen")
 SPANS = ("token", "word", "ngram")

@@ -37,7 +37,7 @@ class InPlace:
         given = self._optimizers.clipped(gradients, step, norm, self._idle_steps)
         for path, optimizer, gradient, own_step, rate in given:
             variable, own_slots = variables[path], slots[path]
-            if type(optimizer) not in (Adam, AdamW):  # LAMB is one, too
+            if type(optimizer) not in (Adam, AdamW):  # others do more
                 _assign(optimizer, path, variable, gradient, own_slots, own_step, rate)
                 continue
             key = optimizer, optimizer.scale(path), self._idle_steps.get(path, 0)

@@ -88,7 +88,7 @@ def test_a_variable_without_optimizer_is_a_fault():
         apply({"electra/generator": COMMON, "electra/discriminator": OTHER})
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "lamb"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "stable_adamw"])
 def test_in_place_updates_are_those_of_apply(name):
     """Some weights idle at first, layers with their own rates, decay, two optimizers."""
     common = dataclasses.replace(COMMON, name=name, layer_decay=0.8, warmup_steps=7)

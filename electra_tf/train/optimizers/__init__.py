@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from electra_tf.config import OptimizerConfig
 from electra_tf.config.sections import check_optimizer_name
-from electra_tf.train.optimizers.adam import LAMB, Adam, AdamW
+from electra_tf.train.optimizers.adam import LAMB, Adam, AdamW, StableAdamW
 from electra_tf.train.optimizers.base import Optimizer, Slot, layer_scale, uses_weight_decay
 from electra_tf.train.optimizers.clipping import clip_by_global_norm, global_norm
 from electra_tf.train.optimizers.keras_adapter import PREFIX, KerasOptimizer
@@ -22,7 +22,7 @@ __all__ = [
     "uses_weight_decay",
 ]
 
-_CLASSES = {"adam": Adam, "adamw": AdamW, "lamb": LAMB}
+_CLASSES = {"adam": Adam, "adamw": AdamW, "stable_adamw": StableAdamW, "lamb": LAMB}
 
 
 def build_optimizer(

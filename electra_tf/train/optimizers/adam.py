@@ -1,10 +1,11 @@
 """Adam and its relatives.
 
-| name  | bias correction      | weight decay | step length per variable               |
-| ----- | -------------------- | ------------ | -------------------------------------- |
-| adam  | if `bias_correction` | decoupled    | learning rate                          |
-| adamw | always               | decoupled    | learning rate                          |
-| lamb  | always               | decoupled    | learning rate x |value| / |direction|  |
+| name         | bias correction      | weight decay | step length per variable               |
+| ------------ | -------------------- | ------------ | -------------------------------------- |
+| adam         | if `bias_correction` | decoupled    | learning rate                          |
+| adamw        | always               | decoupled    | learning rate                          |
+| stable_adamw | always               | decoupled    | learning rate / max(1, surprise)       |
+| lamb         | always               | decoupled    | learning rate x |value| / |direction|  |
 """
 
 import math
@@ -67,6 +68,23 @@ class AdamW(Adam):
     def __init__(self, config, num_steps, num_layers):
         super().__init__(config, num_steps, num_layers)
         self._bias_correction = True
+
+
+class StableAdamW(AdamW):
+    """AdamW with smaller steps where gradients surprise (Wortsman et al. 2023, algorithm 2).
+
+    The surprise of a variable is the root of the mean of gradient^2 / v, about 1 as long as its
+    gradients are what they were. It takes the place of clipping: set `clip_norm` to 0.
+    """
+
+    def update(self, path, value, gradient, slots, step, learning_rate):
+        direction, slots = self._direction(path, value, gradient, slots, step)
+        t = ops.cast(step, "float32") + 1.0
+        v = slots["v"] / -ops.expm1(t * _log(self.config.beta_2))
+        ratio = ops.square(gradient) / ops.maximum(v, self.config.epsilon**2)
+        surprise = ops.sqrt(ops.mean(ratio))
+        rate = self.scaled(learning_rate, path) / ops.maximum(surprise, 1.0)
+        return value - rate * direction, slots
 
 
 class LAMB(AdamW):
