@@ -36,7 +36,7 @@ def learn_pieces(
     """Learns a model and writes it, the special tokens first.
 
     The same input gives the same file. It has fewer than `vocab_size` pieces if the text is too
-    small to give more. The text is held in memory, many times over: lower `max_bytes` if it is short.
+    small to give more. All the text is held in memory, and more: lower `max_bytes` if it is short.
 
     Args:
       inputs: see `electra_tf.text.corpus.find_sources`.
