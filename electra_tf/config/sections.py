@@ -197,6 +197,9 @@ class TrainConfig(Fields):
     """Length of a run, and intervals of logging, checkpoints and evaluation."""
 
     num_steps: int = number(1_000_000, 1, MAX_STEPS)
+    # minutes of training, in which a new run does as many of num_steps as the device has time for,
+    # with a schedule shortened alike; 0: all of them
+    max_minutes: float = number(0.0, 0, 1e7)
     # examples per update, over all devices and accumulation steps
     batch_size: int = number(128, 1, MAX_ROWS)
     accumulation_steps: int = number(1, 1, MAX_ROWS)  # micro-batches per update

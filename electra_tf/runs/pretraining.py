@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import time
 
 import numpy as np
 from absl import logging
@@ -21,6 +22,7 @@ from electra_tf.models.sharing import (
 )
 from electra_tf.objectives import generators
 from electra_tf.runs.ready_generator import ReadyGenerator
+from electra_tf.runs.time_budget import SHORTENED, shorten
 from electra_tf.saved import model_directory
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.text import tokenization
@@ -55,6 +57,7 @@ def pretrain(config: Config, workdir: str) -> int:
         >>> electra_tf.pretrain(config, "runs/new")
         3
     """
+    begun = time.monotonic()
     objectives.validate(config)
     for network, optimizer in objectives.build_objective(config).optimizers().items():
         if optimizer.warmup_steps > config.train.num_steps:
@@ -75,11 +78,15 @@ def pretrain(config: Config, workdir: str) -> int:
     )
     # Several workers share the directory; the chief is its writer.
     with files.one_writer(workdir) if runtime.is_chief else contextlib.nullcontext():
-        return _pretrain(config, workdir, runtime)
+        return _pretrain(config, workdir, runtime, begun)
 
 
-def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
+def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float) -> int:
     former, start = _former(workdir), None
+    if config.train.max_minutes and former is not None:  # it keeps what fitted into its time
+        for section, name in SHORTENED:
+            value = getattr(getattr(former, section), name)
+            setattr(getattr(config, section), name, value)
     ready = config.objective.generator_from
     generator = ReadyGenerator(ready) if ready else None
     if config.init_from:
@@ -90,6 +97,9 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime) -> int:
             config.take_networks(former)
         objectives.validate(config)
     build_optimizer(config.optimizer, 1, {})  # its names are checked before any work
+    if config.train.max_minutes and former is None:
+        shorten(config, runtime, begun)
+        logging.info("%d steps fit into the time", config.train.num_steps)
     model = workdir if former is not None else config.init_from
     task = PretrainingTask(config, model or None)
     if former is not None:

@@ -7,6 +7,7 @@ import time
 from electra_tf import objectives
 from electra_tf.config import Config
 from electra_tf.durations import estimate
+from electra_tf.errors import UserError
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
 from electra_tf.train.host_loop import HostLoop
@@ -18,6 +19,13 @@ from electra_tf.train.step import TrainStep
 FEWEST_STEPS = 1000  # with fewer the quickstart's model has hardly begun to learn
 # What `step_seconds` needs to trace the quickstart's step on the machine of all estimates.
 TRACING_SECONDS = 4.0
+# Numbers of steps, by section, that a run with a time to end by has in proportion.
+SHORTENED = (
+    ("train", "num_steps"),
+    ("optimizer", "warmup_steps"),
+    ("generator_optimizer", "warmup_steps"),
+    ("objective", "generator_steps"),
+)
 _ROUND_TO = 100
 _TIMED_SECONDS, _STEPS_IN_A_CALL = 3.0, 5
 
@@ -125,17 +133,49 @@ class TimeBudget:
         return f"about {estimate(self.estimate(seconds))} left"
 
 
-def step_seconds(config: Config) -> tuple[float, float]:
+def shorten(config: Config, runtime: strategy.Runtime, begun: float) -> None:
+    """Makes a run so short that it ends with config.train.max_minutes.
+
+    Its numbers of steps become smaller alike: those of training, warm-up and generator alone.
+    Evaluations come on top of the time.
+
+    Args:
+        config: of a new run.
+        runtime: what `strategy.start` has given.
+        begun: when the minutes began, by `time.monotonic`.
+
+    Raises:
+        UserError: what happens at given steps cannot follow; or as a run of the config would.
+    """
+    for name in ("mask_fraction_by_step", "discriminator_weight_by_step"):
+        if given := getattr(config.objective, name):
+            raise UserError(
+                f"With config.train.max_minutes, config.objective.{name} must be empty: nobody "
+                f"knows at which step the run ends. Received: {given}"
+            )
+    tracing, step = step_seconds(config, runtime)
+    most = config.train.num_steps
+    left = 60 * config.train.max_minutes - (time.monotonic() - begun) - tracing
+    share = runtime.least(max(1, min(most, int(left / step)))) / most
+    for section, name in SHORTENED:
+        number = getattr(getattr(config, section), name)
+        if number > 0:
+            setattr(getattr(config, section), name, max(1, round(share * number)))
+
+
+def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tuple[float, float]:
     """Seconds that it takes to trace a training step, and to do one, with fresh weights.
 
-    Blocks are not compiled, which would take longer than the measurement: the steps of the run may
-    be a little faster.
+    Args:
+        config: of the run.
+        runtime: its devices. None: started here, and blocks are not compiled, which would take
+            longer than the measurement: the steps of the run may be a little faster.
 
     Raises:
         UserError: as a run of the config would.
     """
     config = objectives.validate(copy.deepcopy(config))
-    runtime = strategy.start(config.runtime, config.train.seed, num_steps=0)
+    runtime = runtime or strategy.start(config.runtime, config.train.seed, num_steps=0)
     task, settings = PretrainingTask(config), config.train
     objective = task.objective
     require_even_batches(settings, objective, runtime)

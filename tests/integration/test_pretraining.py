@@ -76,6 +76,23 @@ def test_packed_shards_train_and_evaluate(packed, tmp_path):
         assert metrics[name] == pytest.approx(last[name], rel=1e-5), name
 
 
+@pytest.mark.slow
+def test_a_run_ends_with_its_minutes(packed, tmp_path):
+    """It trains for a share of the steps, warm-up and all, and goes on with that number."""
+    workdir = tmp_path / "run"
+    settings = fields(**{"train.num_steps": 100_000_000, "optimizer.warmup_steps": 10_000_000})
+    settings |= {"train.max_minutes": 0.5, "train.eval_steps": 0, "train.checkpoint_steps": 10}
+    command = tiny_runs.command(str(packed), workdir, settings)
+    tiny_runs.run(command)
+    config = json.loads((workdir / "config.json").read_text())
+    num_steps = config["train"]["num_steps"]
+    assert 1 <= num_steps < 1_000_000
+    assert config["optimizer"]["warmup_steps"] == max(1, round(num_steps / 10))
+    again = tiny_runs.run(command)
+    assert f"Nothing to train: the run is at step {num_steps} of {num_steps}" in again.stderr
+    assert json.loads((workdir / "config.json").read_text()) == config
+
+
 def test_the_baseline_trains(packed, tmp_path):
     workdir = tmp_path / "run"
     tiny_runs.run(tiny_runs.command(str(packed), workdir, fields(), {"objective.name": "mlm"}))

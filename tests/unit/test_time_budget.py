@@ -1,8 +1,11 @@
 """How many steps a quickstart takes: the decision, and what is said about it."""
 
+import time
+
 import pytest
 
 from electra_tf.config import Config
+from electra_tf.errors import UserError
 from electra_tf.runs import author_task, quickstart, time_budget
 from electra_tf.runs.stages import Stage, run
 from electra_tf.runs.time_budget import FEWEST_STEPS, TimeBudget, choose_steps
@@ -100,3 +103,39 @@ def test_sentences_of_authors():
         assert all(row["text"] == row["text"].strip() for row in splits[split])
     held_out = {row["text"] for row in splits["dev"]}
     assert len(held_out & {row["text"] for row in splits["train"]}) < 5  # "Yes, sir."
+
+
+class Alone:
+    """As much of a runtime as `shorten` asks for."""
+
+    def least(self, number):
+        return number
+
+
+@pytest.fixture
+def slow_steps(monkeypatch):
+    """Two steps a second, after ten seconds of tracing."""
+    monkeypatch.setattr(time_budget, "step_seconds", lambda config, runtime: (10.0, 0.5))
+
+
+def test_a_run_with_a_time_to_end_by(slow_steps):
+    config = Config()
+    config.train.num_steps, config.optimizer.warmup_steps = 10_000, 500
+    config.objective.generator_steps, config.train.max_minutes = 0, 10
+    time_budget.shorten(config, Alone(), time.monotonic() - 90)
+    assert config.train.num_steps == pytest.approx((600 - 90 - 10) / 0.5, abs=2)
+    assert config.optimizer.warmup_steps == 50
+    assert config.generator_optimizer.warmup_steps == -1  # as the other networks
+    assert config.objective.generator_steps == 0
+    time_budget.shorten(config, Alone(), time.monotonic())
+    assert config.train.num_steps == pytest.approx(1000, abs=2)  # never more than there are
+    time_budget.shorten(config, Alone(), time.monotonic() - 9000)
+    assert config.train.num_steps == config.optimizer.warmup_steps == 1
+
+
+def test_what_happens_at_given_steps_has_none_with_a_time_to_end_by(slow_steps):
+    config = Config()
+    config.train.max_minutes = 1
+    config.objective.mask_fraction_by_step = "[[0, 0.3], [5000, 0.15]]"
+    with pytest.raises(UserError, match="mask_fraction_by_step must be empty"):
+        time_budget.shorten(config, Alone(), time.monotonic())
