@@ -45,8 +45,8 @@ def attend(
         keys, values = windows.with_neighbours(keys), windows.with_neighbours(values)
         context = _attend(queries, keys, values, seen.in_blocks(window), key, rate)
         return windows.tokens(context, length)
-    is_static = None not in queries.shape
-    if is_static and not _is_fused(key) and queries.shape[1] * length**2 > MANY_SCORES:
+    of_row = 0 if None in queries.shape else math.prod((*queries.shape[1:3], length))
+    if of_row > MANY_SCORES and not _is_fused(key):
         return long_rows.attend(queries, keys, values, seen, key, rate, window, MANY_SCORES)
     return _attend(queries, keys, values, seen.whole(window), key, rate)
 

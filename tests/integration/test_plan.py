@@ -73,7 +73,6 @@ def measured(config, length):
         (32, 128, {"precision": "mixed_bfloat16", "num_layers": 4}),
         (32, 128, {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
         (32, 128, {"block": "modern", "intermediate_size": 344}),
-        (8, 512, {"block": "modern", "intermediate_size": 344, "global_every": 2}),
     ],
 )
 def test_the_memory_of_a_step_is_as_planned(batch_size, length, other):
