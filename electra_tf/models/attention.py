@@ -39,14 +39,14 @@ def attend(
         [B, N, L, D].
     """
     key = None if dropout is None else dropout.key(rate)
-    length = queries.shape[2]
-    if window and length is not None and length > 3 * window:
+    _, heads, length, _ = queries.shape
+    is_static = None not in queries.shape
+    if window and is_static and length > 3 * window:
         queries, keys, values = (windows.blocks(array, window) for array in (queries, keys, values))
         keys, values = windows.with_neighbours(keys), windows.with_neighbours(values)
         context = _attend(queries, keys, values, seen.in_blocks(window), key, rate)
         return windows.tokens(context, length)
-    of_row = 0 if None in queries.shape else math.prod((*queries.shape[1:3], length))
-    if of_row > MANY_SCORES and not _is_fused(key):
+    if is_static and heads * length**2 > MANY_SCORES and not _is_fused(key):
         return long_rows.attend(queries, keys, values, seen, key, rate, window, MANY_SCORES)
     return _attend(queries, keys, values, seen.whole(window), key, rate)
 
