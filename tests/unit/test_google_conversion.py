@@ -388,12 +388,12 @@ def test_what_the_original_cannot_build_is_refused(section, field, value, messag
 def test_a_new_field_of_the_network_is_refused_unless_it_has_its_default(writer, tmp_path):
     @dataclasses.dataclass
     class LaterModel(ModelConfig):
-        positions: str = "absolute"
+        attention: str = "softmax"
 
     pretrained = google.read(save(tmp_path / "model", random_weights(variables(Original()))))
     pretrained.config.model = LaterModel(**dataclasses.asdict(pretrained.config.model))
     require_known(pretrained.config.model, "any")
-    pretrained.config.model.positions = "rotary"
-    with pytest.raises(UserError, match="config.model.positions must be absolute.*: rotary"):
+    pretrained.config.model.attention = "linear"
+    with pytest.raises(UserError, match="config.model.attention must be softmax.*: linear"):
         writer.write(pretrained, str(tmp_path / "other"))
     assert not (tmp_path / "other").exists()
