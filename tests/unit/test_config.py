@@ -39,7 +39,10 @@ def test_configs_have_the_papers_hyperparameters(name):
     assert build_objective(config).terms == {"masked_lm": 1.0, "disc": 50.0}
 
 
-@pytest.mark.parametrize("name", ["bert_small", "electra_modern_small", "quickstart"])
+@pytest.mark.parametrize(
+    "name",
+    ["bert_small", "continue", "electra_modern_base", "electra_modern_small", "quickstart"],
+)
 def test_other_configs_are_valid(name):
     validate(importlib.import_module(f"configs.{name}").get_config())
 
