@@ -84,7 +84,7 @@ def test_only_the_chief_of_several_workers_locks(holder, tmp_path, monkeypatch):
         is_chief = False
 
     monkeypatch.setattr(pretraining.strategy, "start", lambda *_, **__: Worker())
-    monkeypatch.setattr(pretraining, "_pretrain", lambda config, workdir, runtime: workdir)
+    monkeypatch.setattr(pretraining, "_pretrain", lambda config, workdir, *_: workdir)
     assert pretraining.pretrain(Config(), str(tmp_path / "run")) == str(tmp_path / "run")
 
 

@@ -133,7 +133,7 @@ def test_an_unknown_attribute_is_refused_with_the_closest_name():
         config.train.num_step = 5
     with pytest.raises(UserError, match=r"A field of Config .* trian, unknown; did you mean train"):
         config.trian = 5
-    with pytest.raises(UserError, match="there are num_steps, batch_size, accumulation_steps"):
+    with pytest.raises(UserError, match="there are num_steps, max_minutes, batch_size"):
         config.train.zzz = 5
 
 
