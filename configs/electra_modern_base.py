@@ -1,9 +1,9 @@
-"""ELECTRA-Base with ModernBERT's block, as large as electra_base: 109.0 M weights, not 109.5 M.
+"""ELECTRA-Base with ModernBERT's block, as large: 109.0 M weights; electra_base has 109.5 M.
 
 Command:   electra_tf pretrain --config=configs/electra_modern_base.py \
                --config.data.dir=SHARDS --workdir=RUN
-Data:      as electra_base; or longer, with --seq_length=1024 of `electra_tf build_dataset` and
-           --config.model.max_positions=1024 here.
+Data:      as electra_base; or longer: `electra_tf build_dataset --seq_length=1024
+           --max_positions=1024`, and --config.model.max_positions=1024 here.
 Hardware:  as electra_base.
 Schedule:  as ModernBERT's: warm-up, a constant rate, one minus a square root at the end; its
            optimizer, which needs no clipping.

@@ -1,9 +1,9 @@
-"""ELECTRA-Small with ModernBERT's block, as large as electra_small: 14.1 M weights, not 14.2 M.
+"""ELECTRA-Small with ModernBERT's block, as large: 14.1 M weights; electra_small has 14.2 M.
 
 Command:   electra_tf pretrain --config=configs/electra_modern_small.py \
                --config.data.dir=SHARDS --workdir=RUN
-Data:      as electra_small; or longer, with --seq_length=1024 of `electra_tf build_dataset` and
-           --config.model.max_positions=1024 here.
+Data:      as electra_small; or longer: `electra_tf build_dataset --seq_length=1024
+           --max_positions=1024`, and --config.model.max_positions=1024 here.
 Hardware:  as electra_small.
 Expected:  not trained by us.
 """

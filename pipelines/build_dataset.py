@@ -2,10 +2,9 @@
 
     electra_tf build_dataset --input='corpus/*.txt.xz' --vocab=vocab.txt --output_dir=data
 
-The output holds train-*.tfrecord, eval-*.tfrecord, vocab.txt (of --tokenizer=sentencepiece
-spiece.model) and dataset.json. The same input,
-seed and settings give the same bytes, whatever the number of workers. Flags that are not listed
-here go to Apache Beam, for example --runner.
+The output holds train-*.tfrecord, eval-*.tfrecord, vocab.txt (or spiece.model) and dataset.json.
+The same input, seed and settings give the same bytes, whatever the number of workers. Flags that
+are not listed here go to Apache Beam, for example --runner.
 """
 
 import logging
@@ -41,7 +40,9 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 _SEQ_LENGTH = flags.DEFINE_integer("seq_length", 128, "Tokens per example, padding included.")
 _MAX_POSITIONS = flags.DEFINE_integer(
-    "max_positions", 512, "Longest seq_length that the model will take."
+    "max_positions",
+    512,
+    "Largest --seq_length allowed; raise it with config.model.max_positions.",
 )
 _EVAL_FRACTION = flags.DEFINE_float(
     "eval_fraction",
@@ -65,16 +66,20 @@ _KEEP_LEFTOVERS = flags.DEFINE_bool(
     "them, as the original does. With --packing=documents nothing is dropped.",
 )
 _TOKENIZER = flags.DEFINE_enum("tokenizer", "wordpiece", tokenization.NAMES, "Kind of --vocab.")
-_LOWER_CASE = flags.DEFINE_bool("lower_case", True, "Lower-case the text: an uncased vocabulary.")
-_STRIP_ACCENTS = flags.DEFINE_bool("strip_accents", None, "Remove accents; default: as lower_case.")
+_LOWER_CASE = flags.DEFINE_bool(
+    "lower_case", True, "Of wordpiece: lower-case the text, for an uncased vocabulary."
+)
+_STRIP_ACCENTS = flags.DEFINE_bool(
+    "strip_accents", None, "Of wordpiece: remove accents; default: as lower_case."
+)
 _CHINESE = flags.DEFINE_bool(
-    "tokenize_chinese_chars", True, "Make each Chinese character a word of its own."
+    "tokenize_chinese_chars", True, "Of wordpiece: make each Chinese character a word of its own."
 )
 _NEVER_SPLIT = flags.DEFINE_multi_string(
     "never_split",
     [],
-    "A token of the vocabulary that is never split where a text has it exactly as written; repeat "
-    "the flag.",
+    "Of wordpiece: a token of the vocabulary that is never split where a text has it exactly as "
+    "written; repeat the flag.",
 )
 _ADDED_TOKENS = flags.DEFINE_multi_string(
     "added_tokens",

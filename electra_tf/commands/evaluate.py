@@ -16,7 +16,9 @@ from absl import flags
 
 from electra_tf import command
 
-_WORKDIR = command.define_path("workdir", None, "The run: config.json, vocab.txt, checkpoints/.")
+_WORKDIR = command.define_path(
+    "workdir", None, "A run, or a model directory together with --data_dir."
+)
 _DATA_DIR = command.define_path(
     "data_dir",
     None,

@@ -131,7 +131,8 @@ class Reading:
             raise UserError(
                 "Words must be separated by blanks. Received: "
                 f"{_told(shares['long_word_characters'])} characters in words that are longer than "
-                "the tokenizer takes, so unknown; put blanks between words"
+                "the tokenizer takes, so unknown; put blanks between words, or learn a "
+                "SentencePiece model: electra_tf learn_vocab --kind=sentencepiece"
             )
 
     def _refuse_json(self, source: Source, lost: str) -> NoReturn:

@@ -93,7 +93,8 @@ def learn_vocab(
         reading.require_healthy(sources)
         too_long = f"{num_long:,} words of more than {MAX_CHARACTERS_PER_WORD} characters"
         if not characters:
-            found = f" ({too_long}; put blanks between words)" if num_long else ""
+            advice = "put blanks between words, or take --kind=sentencepiece"
+            found = f" ({too_long}; {advice})" if num_long else ""
             raise UserError(
                 f"The input must hold at least one word. Received: {', '.join(inputs)}{found}"
             )
