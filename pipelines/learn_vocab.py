@@ -81,7 +81,8 @@ def main(argv: list[str]) -> None:
         for flag in _OWN[other]:
             if flag.present:
                 raise UserError(
-                    f"--{flag.name} is of --kind={other} alone. Received: it, with --kind={kind}"
+                    f"--{flag.name} must be left out with --kind={kind}: it is for --kind={other}. "
+                    f"Received: --{flag.name}={flag.value}"
                 )
     # Imported here so that --help does not wait for TensorFlow.
     if kind == "wordpiece":

@@ -65,7 +65,7 @@ _ENCODER_ONLY = flags.DEFINE_bool(
 _MAX_POSITIONS = flags.DEFINE_integer(
     "max_positions",
     None,
-    "Longest row that the model shall take, in tokens; of rotary positions alone, which have no "
+    "Longest row that the model takes, in tokens; only for rotary positions, which have no "
     "table. Default: the input's.",
 )
 _ALLOW_PICKLE = flags.DEFINE_bool(

@@ -63,7 +63,7 @@ def convert(
         strip_accents: whether accents are stripped, instead of all this.
         generator: huggingface: directory of the generator, if not `source`/generator.
         encoder_only: leaves out generator and heads.
-        max_positions: longest row that the model shall take, for one with rotary positions, which
+        max_positions: the longest row that the model takes, for one with rotary positions, which
             have no table; whether it is good at longer ones than in training is another question.
         allow_pickle: huggingface: permits to read pytorch_model.bin.
         overwrite: replace an output that is a converted model and nothing else.

@@ -60,7 +60,9 @@ def read(path: str, config: dict[str, Any], say: Callable[[str], None]) -> Piece
     return vocabulary
 
 
-def write(vocabulary: PieceVocabulary, max_positions: int, directory: str) -> None:
+def write(
+    vocabulary: PieceVocabulary, max_positions: int, directory: str, has_token_types: bool = True
+) -> None:
     """Writes spiece.model and what AutoTokenizer reads.
 
     The ids are those of `text.sentence_piece.SentencePiece` but for what that library does in
@@ -72,6 +74,7 @@ def write(vocabulary: PieceVocabulary, max_positions: int, directory: str) -> No
         vocabulary: the pieces.
         max_positions: tokens of the longest example.
         directory: where to.
+        has_token_types: whether the model takes the types of tokens.
     """
     with extras.needed("interop"):
         import tokenizers
@@ -113,7 +116,11 @@ def write(vocabulary: PieceVocabulary, max_positions: int, directory: str) -> No
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_positions,
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_input_names": [
+            "input_ids",
+            *(["token_type_ids"] if has_token_types else []),
+            "attention_mask",
+        ],
         **special,
     }
     write_text(os.path.join(directory, "tokenizer.json"), tokenizer.to_str(pretty=True) + "\n")

@@ -240,7 +240,7 @@ def write(
         has_token_types: whether the model takes the types of tokens.
     """
     if isinstance(vocabulary, PieceVocabulary):
-        huggingface_pieces.write(vocabulary, max_positions, directory)
+        huggingface_pieces.write(vocabulary, max_positions, directory, has_token_types)
         return
     with extras.needed("interop"):
         import tokenizers

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import time
 
 import numpy as np
@@ -83,10 +84,13 @@ def pretrain(config: Config, workdir: str) -> int:
 
 def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float) -> int:
     former, start = _former(workdir), None
-    if config.train.max_minutes and former is not None:  # it keeps what fitted into its time
-        for section, name in SHORTENED:
-            value = getattr(getattr(former, section), name)
-            setattr(getattr(config, section), name, value)
+    if config.train.max_minutes and former is not None:
+        if former.train.max_minutes:  # it keeps what fitted into its time
+            for section, name in SHORTENED:
+                value = getattr(getattr(former, section), name)
+                setattr(getattr(config, section), name, value)
+        else:
+            logging.warning("config.train.max_minutes is for new runs; this one keeps its steps")
     ready = config.objective.generator_from
     generator = ReadyGenerator(ready) if ready else None
     if config.init_from:
@@ -98,8 +102,9 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: fl
         objectives.validate(config)
     build_optimizer(config.optimizer, 1, {})  # its names are checked before any work
     if config.train.max_minutes and former is None:
-        shorten(config, runtime, begun)
-        logging.info("%d steps fit into the time", config.train.num_steps)
+        line = shorten(config, runtime, begun)
+        if runtime.is_chief:
+            print(line, file=sys.stderr)
     model = workdir if former is not None else config.init_from
     task = PretrainingTask(config, model or None)
     if former is not None:

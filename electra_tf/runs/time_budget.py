@@ -2,16 +2,17 @@
 
 import copy
 import dataclasses
+import gc
 import time
 
 from electra_tf import objectives
 from electra_tf.config import Config
-from electra_tf.durations import estimate
+from electra_tf.durations import duration, estimate
 from electra_tf.errors import UserError
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
 from electra_tf.train.host_loop import HostLoop
-from electra_tf.train.loop import require_even_batches
+from electra_tf.train.loop import enough_memory, require_even_batches
 from electra_tf.train.optimizers import build_network_optimizers
 from electra_tf.train.state import TrainState
 from electra_tf.train.step import TrainStep
@@ -24,10 +25,10 @@ SHORTENED = (
     ("train", "num_steps"),
     ("optimizer", "warmup_steps"),
     ("generator_optimizer", "warmup_steps"),
-    ("objective", "generator_steps"),
 )
+FEWEST_SHORTENED = 10  # steps of such a run
 _ROUND_TO = 100
-_TIMED_SECONDS, _STEPS_IN_A_CALL = 3.0, 5
+_TIMED_SECONDS = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Decision:
     seconds: float
     fits: bool
 
-    def describe(self, most: int, minutes: float) -> str:
+    def describe(self, most: int, minutes: float, flag: str = "--minutes") -> str:
         """A line about it.
 
         Args:
             most: as of `choose_steps`.
             minutes: the budget that this is for.
+            flag: which sets it.
         """
         rate = self.num_steps / self.seconds
         line = f"about {estimate(self.seconds)} at {rate:.1f} steps/s"
@@ -58,10 +60,8 @@ class Decision:
         else:
             line = f"{self.num_steps:,} of {most:,} steps, {line}"
         if not self.fits:
-            return f"{line}: the fewest of use, which --minutes={minutes:g} has no time for"
-        return (
-            line if self.num_steps == most else f"{line}: what --minutes={minutes:g} has time for"
-        )
+            return f"{line}: the fewest of use, which {flag}={minutes:g} has no time for"
+        return line if self.num_steps == most else f"{line}: what {flag}={minutes:g} has time for"
 
 
 def choose_steps(most: int, seconds: float, step_seconds: float) -> Decision:
@@ -133,34 +133,59 @@ class TimeBudget:
         return f"about {estimate(self.estimate(seconds))} left"
 
 
-def shorten(config: Config, runtime: strategy.Runtime, begun: float) -> None:
+def shorten(config: Config, runtime: strategy.Runtime, begun: float) -> str:
     """Makes a run so short that it ends with config.train.max_minutes.
 
-    Its numbers of steps become smaller alike: those of training, warm-up and generator alone.
-    Evaluations come on top of the time.
+    Its steps and those of its warm-up become fewer alike. Evaluations come on top of the time.
 
     Args:
         config: of a new run.
         runtime: what `strategy.start` has given.
         begun: when the minutes began, by `time.monotonic`.
 
+    Returns:
+        A line about it.
+
     Raises:
-        UserError: what happens at given steps cannot follow; or as a run of the config would.
+        UserError: the run has to do something at given steps, or has no time for any; or as a run
+            of the config would.
     """
-    for name in ("mask_fraction_by_step", "discriminator_weight_by_step"):
-        if given := getattr(config.objective, name):
-            raise UserError(
-                f"With config.train.max_minutes, config.objective.{name} must be empty: nobody "
-                f"knows at which step the run ends. Received: {given}"
-            )
+    _check_shortened(config)
     tracing, step = step_seconds(config, runtime)
-    most = config.train.num_steps
-    left = 60 * config.train.max_minutes - (time.monotonic() - begun) - tracing
-    share = runtime.least(max(1, min(most, int(left / step)))) / most
+    most, minutes = config.train.num_steps, config.train.max_minutes
+    left = 60 * minutes - (time.monotonic() - begun) - tracing
+    fitting = runtime.least(max(0, min(most, int(left / step))))
+    if fitting < min(most, FEWEST_SHORTENED):
+        raise UserError(
+            f"config.train.max_minutes must leave time for {FEWEST_SHORTENED} steps. Received: "
+            f"{minutes:g}, of which tracing takes {duration(2 * tracing)}, and a step "
+            f"{duration(step)}"
+        )
     for section, name in SHORTENED:
         number = getattr(getattr(config, section), name)
         if number > 0:
-            setattr(getattr(config, section), name, max(1, round(share * number)))
+            setattr(getattr(config, section), name, max(1, round(fitting / most * number)))
+    gc.collect()  # of the device's memory, what was timed
+    decision = Decision(config.train.num_steps, config.train.num_steps * step, True)
+    return decision.describe(most, minutes, "config.train.max_minutes")
+
+
+def _check_shortened(config: Config) -> None:
+    """Raises UserError if steps of the run have a meaning of their own."""
+    rule = "With config.train.max_minutes, which decides the number of steps,"
+    for name in ("mask_fraction_by_step", "discriminator_weight_by_step"):
+        if given := getattr(config.objective, name):
+            raise UserError(f"{rule} config.objective.{name} must be empty. Received: {given}")
+    if config.init_from and config.init_schedule == "continue":
+        raise UserError(
+            f"{rule} config.init_schedule must be restart. Received: {config.init_schedule}"
+        )
+    phases = objectives.build_objective(config).phases()
+    if len(phases) > 1:
+        raise UserError(
+            f"{rule} the objective must have a single phase. Received: {config.objective.name} "
+            f"with {len(phases)}"
+        )
 
 
 def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tuple[float, float]:
@@ -192,10 +217,14 @@ def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tup
             lambda context: task.train_batches(0, (0, settings.batch_size), rows)
         )
     )
-    start = time.perf_counter()
-    loop(batches, 1)[1]["ok"].numpy()
-    tracing, start, number = time.perf_counter() - start, time.perf_counter(), 0
-    while time.perf_counter() - start < _TIMED_SECONDS:
-        loop(batches, _STEPS_IN_A_CALL)[1]["ok"].numpy()
-        number += _STEPS_IN_A_CALL
-    return tracing, (time.perf_counter() - start) / number
+
+    def seconds(number: int) -> float:
+        start = time.perf_counter()
+        with enough_memory(settings.batch_size):
+            loop(batches, number)[1]["ok"].numpy()
+        return time.perf_counter() - start
+
+    tracing = seconds(1)
+    # All workers do the same steps.
+    number = runtime.least(max(1, int(_TIMED_SECONDS / seconds(1))))
+    return tracing, seconds(number) / number

@@ -85,8 +85,8 @@ def taken(name: str, asked: dict[str, Any]) -> dict[str, Any]:
             settings[setting] = value
         elif value and value != getattr(usual, setting) or value is False:
             raise UserError(
-                f"{setting} must be left out for the tokenizer {name}: what becomes of its text "
-                f"says {', '.join(kind.vocabulary.FILES)}. Received: {setting}={value!r}"
+                f"{setting} must be left out for the tokenizer {name}: "
+                f"{', '.join(kind.vocabulary.FILES)} decides it. Received: {setting}={value!r}"
             )
     return settings
 

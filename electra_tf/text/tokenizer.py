@@ -74,8 +74,8 @@ class Tokenizer(abc.ABC):
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
         """Token ids, with the place in the text of the word or token that each came from, in graph.
 
-        What is found says the tokenizer; many tokens may share a word. Places are in rising order,
-        and one that nothing of the text stands for is empty.
+        The tokenizer decides what is found; many tokens may share a word. Places are in rising
+        order, and one that nothing of the text stands for is empty.
 
         Args:
             text: string [B], any bytes.

@@ -1,8 +1,9 @@
 """The training loop: any task, any strategy, resumable at every step."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -42,6 +43,21 @@ def require_even_batches(
     objective.check_rows(settings.batch_size // parts)
 
 
+@contextlib.contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Raises UserError if what is run in this `with` does not fit into the device's memory."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        if lack_of_room(error):
+            raise
+        raise UserError(
+            "The model and a batch must fit into the memory of the device. Received: "
+            f"config.train.batch_size {batch_size}; take a smaller one, or "
+            f"more config.train.accumulation_steps ({error.message.splitlines()[0]:.200})"
+        ) from error
+
+
 class Trainer:
     """Trains a task until config.train.num_steps, from the newest checkpoint if there is one.
 
@@ -58,7 +74,7 @@ class Trainer:
         initialize: called with the TrainState when there is no checkpoint yet, to start from
             other values than the fresh ones; such a run is evaluated before its first step.
         several_runs: whether `next_run` will follow: then dropout is all that the objective may
-            draw of the seed.
+            draw of the seed, and the loop evaluates nothing.
 
     Raises:
         UserError: the batch cannot be split evenly over devices and micro-batches, or not so that
@@ -197,17 +213,8 @@ class Trainer:
                 self._stop_if_asked()
 
     def _call(self, number):
-        """Runs some steps; raises UserError if they do not fit into the device's memory."""
-        try:
+        with enough_memory(self._settings.batch_size):
             return self._run_steps(self._iterator, number)
-        except tf.errors.ResourceExhaustedError as error:
-            if lack_of_room(error):
-                raise
-            raise UserError(
-                "The model and a batch must fit into the memory of the device. Received: "
-                f"config.train.batch_size {self._settings.batch_size}; take a smaller one, or "
-                f"more config.train.accumulation_steps ({error.message.splitlines()[0]:.200})"
-            ) from error
 
     def _enter_phase(self):
         """Makes the step of the present phase; sets weights where the phase begins now.

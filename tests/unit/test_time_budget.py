@@ -120,22 +120,46 @@ def slow_steps(monkeypatch):
 
 def test_a_run_with_a_time_to_end_by(slow_steps):
     config = Config()
+    config.model.vocab_size = 100
     config.train.num_steps, config.optimizer.warmup_steps = 10_000, 500
-    config.objective.generator_steps, config.train.max_minutes = 0, 10
-    time_budget.shorten(config, Alone(), time.monotonic() - 90)
+    config.train.max_minutes = 10
+    line = time_budget.shorten(config, Alone(), time.monotonic() - 90)
     assert config.train.num_steps == pytest.approx((600 - 90 - 10) / 0.5, abs=2)
     assert config.optimizer.warmup_steps == 50
     assert config.generator_optimizer.warmup_steps == -1  # as the other networks
-    assert config.objective.generator_steps == 0
+    assert line.startswith(
+        f"{config.train.num_steps:,} of 10,000 steps, about 8 min at 2.0 steps/s"
+    )
+    assert line.endswith("what config.train.max_minutes=10 has time for")
+    steps = config.train.num_steps
     time_budget.shorten(config, Alone(), time.monotonic())
-    assert config.train.num_steps == pytest.approx(1000, abs=2)  # never more than there are
-    time_budget.shorten(config, Alone(), time.monotonic() - 9000)
-    assert config.train.num_steps == config.optimizer.warmup_steps == 1
+    assert config.train.num_steps == steps  # never more than there are
 
 
-def test_what_happens_at_given_steps_has_none_with_a_time_to_end_by(slow_steps):
+def test_no_time_for_any_step(slow_steps):
     config = Config()
-    config.train.max_minutes = 1
-    config.objective.mask_fraction_by_step = "[[0, 0.3], [5000, 0.15]]"
-    with pytest.raises(UserError, match="mask_fraction_by_step must be empty"):
+    config.model.vocab_size, config.train.max_minutes = 100, 10
+    rule = r"must leave time for 10 steps\. Received: 10, of which tracing takes 20 s, and a step 0"
+    with pytest.raises(UserError, match=rule):
+        time_budget.shorten(config, Alone(), time.monotonic() - 590)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"objective.mask_fraction_by_step": "[[0, 0.3]]"}, "mask_fraction_by_step must be empty"),
+        ({"init_from": "a", "init_schedule": "continue"}, "init_schedule must be restart"),
+        (
+            {"objective.name": "two_stage", "objective.generator_steps": 5},
+            "a single phase. Received: two_stage with 2",
+        ),
+    ],
+)
+def test_steps_with_a_meaning_of_their_own_are_refused(slow_steps, fields, message):
+    config = Config()
+    config.model.vocab_size, config.train.max_minutes = 100, 1
+    for name, value in fields.items():
+        *section, field = name.split(".")
+        setattr(getattr(config, *section) if section else config, field, value)
+    with pytest.raises(UserError, match=message):
         time_budget.shorten(config, Alone(), time.monotonic())

@@ -99,8 +99,7 @@ function hueOf(type) {
 
 export const tags = {
   title: "Tagging",
-  introduction: "What the model finds in the text, with its label. Words are what lies between " +
-    "spaces.",
+  introduction: "What the model finds in the text, with its label. Words are what spaces separate.",
   inputs: ["text"],
   outputs: ["words", "tags", "probability", "start_offset", "end_offset", "mask"],
   examples: [

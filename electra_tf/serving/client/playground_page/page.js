@@ -71,6 +71,8 @@ async function call(path, content) {
 function complain(error) {
   byId("problem").textContent = error.message;
   byId("problem").hidden = false;
+  byId("answer").hidden = true; // it is to another text
+  byId("status").textContent = "";
   byId("answer").removeAttribute("aria-busy");
 }
 

@@ -1,6 +1,6 @@
 // Replaced words: every token is shaded by its probability, and words can be swapped.
 
-import {byId, element, percent, probable, slicer, textOf, wordsOf} from "./parts.js";
+import {byId, element, percent, plural, probable, slicer, textOf, wordsOf} from "./parts.js";
 
 const SHOWN_FROM = 0.1; // the probability from which it stands below the word
 const swaps = []; // {before, old, start, fresh}: the text before, the words, and the place in bytes
@@ -39,7 +39,9 @@ function drawn(word, text, page) {
   place.setAttribute("aria-label",
     `${word.text}, ${percent(word.probability)} likely replaced, press to swap`);
   place.dataset.start = word.start;
-  place.addEventListener("click", () => edit(place, word, text, page));
+  place.addEventListener("click", () => { // not on a drawing that another one will replace
+    if (!byId("answer").hasAttribute("aria-busy")) edit(place, word, text, page);
+  });
   return place;
 }
 
@@ -83,7 +85,7 @@ function drawSwaps(page) {
       fresh.text, "” ", element("b", {}, percent(fresh.probability)),
       `: suspicion ${rank} of ${among}`)
       : element("li", {}, `“${old.text}” → nothing`)));
-  byId("undo").onclick = () => page.set({text: swaps.pop().before});
+  byId("undo").onclick = () => { if (swaps.length) page.set({text: swaps.pop().before}); };
 }
 
 const legend = () => element("p", {className: "legend"}, element("span", {}, "fits"),
@@ -122,7 +124,7 @@ export const replaced = {
     }
     drawSwaps(page);
     return words.length
-      ? `${words.length} words. Most suspicious: “${rank[0].text}”, ${percent(rank[0].probability)}.`
+      ? `${plural(words.length, "word")}. Most suspicious: “${rank[0].text}”, ${percent(rank[0].probability)}.`
       : "Type a sentence.";
   },
 };
