@@ -82,10 +82,6 @@ def pretrain(config: Config, workdir: str) -> int:
 
 def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float) -> int:
     former = _former(workdir)
-    if config.train.max_minutes and former is not None:  # it keeps what fitted into its time
-        for section, name in SHORTENED:
-            value = getattr(getattr(former, section), name)
-            setattr(getattr(config, section), name, value)
     starts = prepare(config, former)
     if config.train.max_minutes and former is None:
         shorten(config, runtime, begun)
@@ -120,7 +116,7 @@ def open_workdir(config: Config, workdir: str) -> tuple[str, Config | None]:
 
 
 def prepare(config: Config, former: Config | None) -> "list[Start | ReadyGenerator]":
-    """Gives a config the networks of what it starts from or continues.
+    """Gives a config the networks of what it starts from or continues, and the steps that fitted.
 
     Returns:
         What fills the weights of a new run, in this order; nothing: they are fresh.
@@ -128,6 +124,10 @@ def prepare(config: Config, former: Config | None) -> "list[Start | ReadyGenerat
     Raises:
         UserError: it cannot start from that.
     """
+    if config.train.max_minutes and former is not None:  # it keeps what fitted into its time
+        for section, name in SHORTENED:
+            value = getattr(getattr(former, section), name)
+            setattr(getattr(config, section), name, value)
     start, ready = None, config.objective.generator_from
     generator = ReadyGenerator(ready) if ready else None
     if config.init_from:

@@ -24,7 +24,6 @@ from electra_tf.runs import pretraining, worker_probe
 from electra_tf.saved.weights import SavedWeights
 from electra_tf.speed import PEAK_SHARE, devices
 from electra_tf.speed.plan import plan
-from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import cluster, strategy
 from electra_tf.train.loop import require_even_batches
 
@@ -93,26 +92,31 @@ def check(config: Config, workdir: str) -> Findings:
     with found.noting():
         objectives.validate(config)
     is_valid = not found.problems
-    place = former = on = task = size = None
+    place = former = on = task = checkpoint = None
     with found.noting():
         place, former = pretraining.open_workdir(config, workdir)
     with contextlib.ExitStack() as stack:
         with found.noting():
             config.runtime.check_fields("config.runtime")
             on = _devices(found, config, former, stack)
+        has_data = _data(found, config)
         if is_valid:
             with found.noting():
                 starts = pretraining.prepare(config, former)
-                task = pretraining.open_task(config, place or workdir, former, starts)
-        _data(found, config, task)
-        if task is not None and on is not None:
+                if has_data:
+                    task = pretraining.open_task(config, place or workdir, former, starts)
+                    size = f"{len(task.vocabulary):,} tokens"
+                    found.tell("", f"vocabulary of {size} in {task.vocab_file}")
+        if is_valid and on is not None:
             with found.noting():
-                require_even_batches(config.train, task.objective, on.num_replicas)
-            size = _cost(found, config, task, on)
+                objective = task.objective if task else objectives.build_objective(config)
+                require_even_batches(config.train, objective, on.num_replicas)
+        if task is not None and on is not None:
+            checkpoint = _cost(found, config, task, on)
         else:
             found.tell("skipped", "memory and cost: they need a valid config, data and devices")
         if place is not None:
-            _workdir(found, config, place, former, size)
+            _workdir(found, config, place, former, checkpoint)
     return found
 
 
@@ -147,12 +151,13 @@ def _devices(found, config, former, stack) -> _Devices:
     return result
 
 
-def _data(found, config, task: PretrainingTask | None):
-    """Tells the examples of the parts that the run reads, and the vocabulary if it fits."""
-    train, directory = config.train, config.data.dir
+def _data(found, config) -> bool:
+    """Tells the examples of the parts that the run reads; returns whether there is a train part."""
+    train, directory, opened = config.train, config.data.dir, set()
     for name in ("train", "eval") if train.eval_steps else ("train",):
         with found.noting():
             split = dataset.open_split(directory, name)
+            opened.add(name)
             tokens = _tokens(directory, name)
             size = f"{split.num_examples:,} examples of {split.seq_length} tokens"
             size += f", {tokens:,} without padding" if tokens else ""
@@ -162,8 +167,7 @@ def _data(found, config, task: PretrainingTask | None):
             epochs = train.num_steps * train.batch_size / split.num_examples
             at_most = "at most " if train.max_minutes else ""
             found.tell("data", f"{directory}: {size}; {at_most}{epochs:,.3g} epochs")
-    if task is not None:
-        found.tell("", f"vocabulary of {len(task.vocabulary):,} tokens in {task.vocab_file}")
+    return "train" in opened
 
 
 def _tokens(directory, split) -> int | None:
@@ -197,14 +201,16 @@ def _cost(found, config, task, on: _Devices) -> float | None:
             with found.noting():
                 _require_memory(needed, sheet, config, on_device)
         share = f"{PEAK_SHARE:.0%} of the peak"
-        operations = figures["flops"] * on.num_replicas
+        operations = f"{figures['flops'] * on.num_replicas:.3g} FLOP"
+        if config.train.max_minutes:
+            operations = f"at most {operations}"
         if sheet is None or on_device is None or not math.isfinite(sheet.mixed):
-            found.tell("cost", f"{operations:.3g} FLOP; the peak of the devices is not known here")
+            found.tell("cost", f"{operations}; the peak of the devices is not known here")
         else:
             took = estimate(3600 * on_device["hours"])
             found.tell(
                 "cost",
-                f"{operations:.3g} FLOP, {took} at {share} of {on.num_replicas} x {sheet.name}",
+                f"{operations}, {took} at {share} of {on.num_replicas} x {sheet.name}",
             )
         return memory["weights"] + memory["optimizer"]
     return None

@@ -10,6 +10,7 @@ from electra_tf.train.cluster import Cluster
 
 SECONDS = 3.0
 _PAUSE = 0.2
+_SILENT = "no answer in time"
 
 
 class Unreachable(UserError):
@@ -32,22 +33,18 @@ def listening(cluster: Cluster):
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         server = socket.create_server((host, port), family=family)
     except OSError as error:
-        job, index = cluster.own
+        name = " ".join(map(str, cluster.own))
         raise UserError(
             "This task must be able to listen at its own address. Received: "
-            f"{job} {index} at {address} ({error.strerror or error}); correct the task's index or "
+            f"{name} at {address} ({error.strerror or error}); correct the task's index or "
             "the address in TF_CONFIG, or end what uses the port"
         ) from error
     with server:
         yield
 
 
-def probe(cluster: Cluster, seconds: float = SECONDS) -> dict[str, str | Unreachable]:
-    """Tries to speak to every other worker, all at a time.
-
-    Args:
-        cluster: this task and the others.
-        seconds: how long for each.
+def probe(cluster: Cluster) -> dict[str, str | Unreachable]:
+    """Tries for `SECONDS` to speak to every other worker, all at a time.
 
     Returns:
         By the worker's name in words: what it did, or why it cannot be reached.
@@ -55,35 +52,35 @@ def probe(cluster: Cluster, seconds: float = SECONDS) -> dict[str, str | Unreach
     others = cluster.others()
     if not others:
         return {}
-    threads = concurrent.futures.ThreadPoolExecutor(min(64, len(others)))
-    asked = {
-        name: threads.submit(_speak, name, address, seconds) for name, address in others.items()
-    }
+    threads = concurrent.futures.ThreadPoolExecutor(len(others))
+    asked = {name: threads.submit(_speak, name, address) for name, address in others.items()}
     # Looking a name up has no time limit of its own.
-    concurrent.futures.wait(asked.values(), timeout=seconds * (1 + len(asked) // 64) + 1)
+    concurrent.futures.wait(asked.values(), timeout=SECONDS + 1)
     threads.shutdown(wait=False, cancel_futures=True)
     return {
-        name: answer.result()
-        if answer.done() and not answer.cancelled()
-        else _unreachable(name, others[name], f"no answer within {seconds:g} s")
+        name: answer.result() if answer.done() else _unreachable(name, others[name], _SILENT)
         for name, answer in asked.items()
     }
 
 
-def _speak(name: str, address: str, seconds: float) -> str | Unreachable:
-    end = time.monotonic() + seconds
+def _speak(name: str, address: str) -> str | Unreachable:
+    end = time.monotonic() + SECONDS
     while True:
         try:
-            socket.create_connection(_split(address), max(_PAUSE, end - time.monotonic())).close()
+            left = max(_PAUSE, end - time.monotonic())
+            socket.create_connection(_split(address), left).close()
             return "accepts connections"
-        except ConnectionRefusedError:  # its machine answers
-            if time.monotonic() >= end:
-                return "its machine answers, nothing listens there yet"
-            time.sleep(_PAUSE)
         except TimeoutError:
-            return _unreachable(name, address, f"no answer within {seconds:g} s")
-        except (OSError, UserError) as error:
-            return _unreachable(name, address, getattr(error, "strerror", None) or str(error))
+            return _unreachable(name, address, _SILENT)
+        except OSError as error:
+            if time.monotonic() < end:
+                time.sleep(_PAUSE)
+            elif isinstance(error, ConnectionRefusedError):
+                return "its machine answers, nothing listens there yet"
+            else:
+                return _unreachable(name, address, error.strerror or str(error))
+        except UserError as error:
+            return Unreachable(str(error))
 
 
 def _unreachable(name: str, address: str, reason: str) -> Unreachable:

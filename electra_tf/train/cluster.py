@@ -56,7 +56,7 @@ def find() -> Cluster:
             raise UserError(
                 "config.runtime.strategy=multi_worker needs the environment variable "
                 "TF_CONFIG with the cluster and this process's task, or a step of Slurm. "
-                "Received: no TF_CONFIG"
+                "Received: no TF_CONFIG; set it, or start the command with srun"
             )
         os.environ["TF_CONFIG"] = json.dumps(_of_slurm())
     return _read(os.environ["TF_CONFIG"])
