@@ -73,7 +73,7 @@ setuptools.setup(
             "serving/client/playground_page/*",
         ],
         "electra_tf.pretrained": ["*/*.json", "*/*.md", "*/*.txt", "*/checkpoints/*"],
-        "electra_tf.commands.export": ["tf_serving/*"],
+        "electra_tf.commands.export": ["launch/*", "tf_serving/*"],
     },
     entry_points={"console_scripts": ["electra_tf = electra_tf.__main__:main"]},
     python_requires=">=3.11",

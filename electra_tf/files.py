@@ -268,11 +268,7 @@ def one_writer(directory: str) -> Iterator[None]:
         try:
             stack.enter_context(locks.hold(directory))
         except locks.InUse as other:
-            process = other.process and f", process {other.process}"
-            raise UserError(
-                f"A directory must have one writer at a time. Received: {directory}, in use by "
-                f"another run{process}"
-            ) from None
+            raise UserError(other.describe(directory)) from None
         yield
 
 

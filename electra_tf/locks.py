@@ -18,6 +18,14 @@ class InUse(Exception):
         super().__init__(process)
         self.process = process
 
+    def describe(self, directory: str) -> str:
+        """The rule, and who breaks it."""
+        process = self.process and f", process {self.process}"
+        return (
+            f"A directory must have one writer at a time. Received: {directory}, in use by "
+            f"another run{process}"
+        )
+
 
 @dataclasses.dataclass
 class Lock:
@@ -86,6 +94,17 @@ def hold(directory: str) -> Iterator[None]:
         with contextlib.suppress(OSError):  # not empty
             for each in made:
                 os.rmdir(each)
+
+
+def require_unused(directory: str) -> None:
+    """Raises InUse if another process holds a directory; writes nothing."""
+    path = os.path.join(os.path.realpath(directory), _FILE)
+    with contextlib.suppress(FileNotFoundError):
+        lock = try_lock(path)
+        if lock is None:
+            with open(path, encoding="utf-8") as file:
+                raise InUse(file.read().strip())
+        lock.close()
 
 
 def _locked_file(path: str) -> Lock:

@@ -16,6 +16,7 @@ from absl import flags
 
 from electra_tf import command, extras, files
 from electra_tf.config import Config
+from electra_tf.speed import PEAK_SHARE
 
 _CONFIG = command.define_config(
     "Experiment, such as configs/electra_small.py. Set fields with "
@@ -37,7 +38,7 @@ _PLAN = flags.DEFINE_bool(
 )
 _PEAK_SHARE = flags.DEFINE_float(
     "peak_share",
-    0.4,
+    PEAK_SHARE,
     "With --plan: share of a device's peak that the step reaches, as a benchmark there prints it.",
     lower_bound=0.001,
     upper_bound=1.0,

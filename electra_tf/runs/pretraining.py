@@ -69,8 +69,7 @@ def pretrain(config: Config, workdir: str) -> int:
                 optimizer.warmup_steps,
                 config.train.num_steps,
             )
-    workdir = files.workdir(workdir, [config.data.dir], _OWN)
-    former = _former(workdir)
+    workdir, former = open_workdir(config, workdir)
     runtime = strategy.start(
         config.runtime,
         config.train.seed,
@@ -83,36 +82,13 @@ def pretrain(config: Config, workdir: str) -> int:
 
 
 def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float) -> int:
-    former, start = _former(workdir), None
-    if config.train.max_minutes and former is not None:
-        if former.train.max_minutes:  # it keeps what fitted into its time
-            for section, name in SHORTENED:
-                value = getattr(getattr(former, section), name)
-                setattr(getattr(config, section), name, value)
-        else:
-            logging.warning("config.train.max_minutes is for new runs; this one keeps its steps")
-    ready = config.objective.generator_from
-    generator = ReadyGenerator(ready) if ready else None
-    if config.init_from:
-        start = Start(config, with_generator=not ready)
-        if former is None:
-            start.prepare()
-        else:
-            config.take_networks(former)
-        objectives.validate(config)
-    build_optimizer(config.optimizer, 1, {})  # its names are checked before any work
+    former = _former(workdir)
+    starts = prepare(config, former)
     if config.train.max_minutes and former is None:
         line = shorten(config, runtime, begun)
         if runtime.is_chief:
             print(line, file=sys.stderr)
-    model = workdir if former is not None else config.init_from
-    task = PretrainingTask(config, model or None)
-    if former is not None:
-        _compare(former, config, workdir)
-    starts = [each for each in (start, generator) if each is not None]
-    if former is None:
-        for each in starts:
-            each.check(config)
+    task = open_task(config, workdir, former, starts)
 
     def initialize(state):
         for each in starts:
@@ -129,6 +105,67 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: fl
     if runtime.is_chief:  # writes only now that all has been checked
         _write_description(task, config, workdir)
     return trainer.run()
+
+
+def open_workdir(config: Config, workdir: str) -> tuple[str, Config | None]:
+    """Where a run goes, and the config of the run that is continued there; writes nothing.
+
+    Raises:
+        UserError: no run may be there.
+    """
+    workdir = files.workdir(workdir, [config.data.dir], _OWN)
+    return workdir, _former(workdir)
+
+
+def prepare(config: Config, former: Config | None) -> "list[Start | ReadyGenerator]":
+    """Gives a config the networks of what it starts from or continues, and the steps that fitted.
+
+    Returns:
+        What fills the weights of a new run, in this order; nothing: they are fresh.
+
+    Raises:
+        UserError: it cannot start from that.
+    """
+    if config.train.max_minutes and former is not None:
+        if former.train.max_minutes:  # it keeps what fitted into its time
+            for section, name in SHORTENED:
+                value = getattr(getattr(former, section), name)
+                setattr(getattr(config, section), name, value)
+        else:
+            logging.warning("config.train.max_minutes is for new runs; this one keeps its steps")
+    start, ready = None, config.objective.generator_from
+    generator = ReadyGenerator(ready) if ready else None
+    if config.init_from:
+        start = Start(config, with_generator=not ready)
+        if former is None:
+            start.prepare()
+        else:
+            config.take_networks(former)
+        objectives.validate(config)
+    build_optimizer(config.optimizer, 1, {})  # its names are checked before any work
+    return [each for each in (start, generator) if each is not None]
+
+
+def open_task(
+    config: Config,
+    workdir: str,
+    former: Config | None,
+    starts: "list[Start | ReadyGenerator]",
+) -> PretrainingTask:
+    """The task of a run whose config is prepared.
+
+    Raises:
+        UserError: data, vocabulary, the run that is continued and what a new one starts from do
+            not fit together.
+    """
+    model = workdir if former is not None else config.init_from
+    task = PretrainingTask(config, model or None)
+    if former is not None:
+        _compare(former, config, workdir)
+    else:
+        for each in starts:
+            each.check(config)
+    return task
 
 
 def _former(workdir: str) -> Config | None:

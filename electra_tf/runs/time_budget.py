@@ -203,7 +203,7 @@ def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tup
     runtime = runtime or strategy.start(config.runtime, config.train.seed, num_steps=0)
     task, settings = PretrainingTask(config), config.train
     objective = task.objective
-    require_even_batches(settings, objective, runtime)
+    require_even_batches(settings, objective, runtime.num_replicas)
     optimizers = build_network_optimizers(
         objective.optimizers(), settings.num_steps, objective.num_layers()
     )

@@ -1,7 +1,10 @@
 """What common devices can do, by their makers' data sheets, and what this machine can."""
 
 import dataclasses
+import math
 import os
+import re
+import subprocess
 from collections.abc import Callable
 
 from electra_tf.train.peak import matmul_peak
@@ -64,3 +67,43 @@ def this_machine(compiled: Callable) -> DataSheet:
         matmul_peak("float32", compiled),
         matmul_peak(BFLOAT16, compiled),
     )
+
+
+def of_gpu(name: str, gib: float | None = None) -> DataSheet | None:
+    """The data sheet of a GPU of this machine.
+
+    Args:
+        name: that its driver gives it, such as "NVIDIA A100-SXM4-80GB".
+        gib: its memory; None: what nvidia-smi says.
+
+    Returns:
+        Rates are infinite where the GPU is none of `DEVICES`; None where its memory is not known.
+    """
+    gib = _gpu_gib() if gib is None else gib
+    if gib is None:
+        return None
+    words = set(re.findall(r"[A-Z0-9]+", name.upper()))
+    others = words & {"PCIE", "NVL", "LAPTOP"}  # of the same chip, and slower
+    found = [
+        device
+        for device in DEVICES
+        if not others and _model(device) in words and "TPU" not in words
+    ]
+    if not found:
+        return DataSheet(name, gib, math.inf, math.inf)
+    return dataclasses.replace(min(found, key=lambda device: abs(device.gib - gib)), gib=gib)
+
+
+def _model(device: DataSheet) -> str:
+    """The first word of a name that has a digit, in capitals: T4, 4090, A100."""
+    return next(word for word in device.name.upper().split() if re.search(r"\d", word))
+
+
+def _gpu_gib() -> float | None:
+    """Memory of the smallest GPU of this machine."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return min(map(float, answer.stdout.split())) / 1024
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

@@ -30,15 +30,14 @@ _SHOWN_ROWS = 4  # held-out rows of which samples are shown
 
 
 def require_even_batches(
-    settings: TrainConfig, objective: TrainedObjective, runtime: Runtime
+    settings: TrainConfig, objective: TrainedObjective, num_replicas: int
 ) -> None:
     """Raises UserError unless a batch can be split evenly over devices and micro-batches."""
-    parts = runtime.num_replicas * settings.accumulation_steps
+    parts = num_replicas * settings.accumulation_steps
     if settings.batch_size % parts:
         raise UserError(
             f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
-            f"{runtime.num_replicas} x {settings.accumulation_steps}. "
-            f"Received: {settings.batch_size}"
+            f"{num_replicas} x {settings.accumulation_steps}. Received: {settings.batch_size}"
         )
     objective.check_rows(settings.batch_size // parts)
 
@@ -92,7 +91,7 @@ class Trainer:
         several_runs: bool = False,
     ):
         objective = task.objective
-        require_even_batches(settings, objective, runtime)
+        require_even_batches(settings, objective, runtime.num_replicas)
         self._runtime = runtime
         self._optimizers = build_network_optimizers(
             optimizers, settings.num_steps, objective.num_layers()

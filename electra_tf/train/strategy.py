@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 
 import tensorflow as tf
@@ -11,7 +10,7 @@ import tensorflow as tf
 from electra_tf import keras_backend
 from electra_tf.config import RuntimeConfig
 from electra_tf.errors import UserError
-from electra_tf.train import precision, processor
+from electra_tf.train import cluster, precision, processor
 from electra_tf.train.peak import quick_rate
 
 # Steps from which on compiling blocks on a CPU, some seconds of it, is repaid.
@@ -149,47 +148,34 @@ def _device(kind: str) -> precision.Device:
     )
 
 
+def name_of(config: RuntimeConfig) -> str:
+    """What `config.runtime.strategy` stands for here."""
+    if config.strategy != "auto":
+        return config.strategy
+    if config.tpu:
+        return "tpu"
+    return "multi_worker" if "TF_CONFIG" in os.environ else local_name(config)
+
+
+def local_name(config: RuntimeConfig) -> str:
+    """The strategy for all devices of this machine."""
+    number = max(len(tf.config.list_physical_devices("GPU")), config.num_virtual_devices)
+    return "mirrored" if number > 1 else "one_device"
+
+
 def _strategy(config: RuntimeConfig) -> tf.distribute.Strategy:
-    name = config.strategy
-    gpus = tf.config.list_physical_devices("GPU")
-    cpus = config.num_virtual_devices
-    if name == "auto":
-        if config.tpu:
-            name = "tpu"
-        elif "TF_CONFIG" in os.environ:
-            name = "multi_worker"
-        else:
-            name = "mirrored" if max(len(gpus), cpus) > 1 else "one_device"
+    name, cpus = name_of(config), config.num_virtual_devices
     if name == "tpu":
         return _tpu_strategy(config.tpu)
     if name == "multi_worker":
-        if "TF_CONFIG" not in os.environ:
-            raise UserError(
-                "config.runtime.strategy=multi_worker needs the environment variable "
-                "TF_CONFIG with the cluster and this process's task. "
-                "Received: no TF_CONFIG"
-            )
-        _check_cluster(os.environ["TF_CONFIG"])
+        cluster.find()
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "mirrored":
         if cpus:
             return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(cpus)])
         return tf.distribute.MirroredStrategy()
-    return tf.distribute.OneDeviceStrategy("GPU:0" if gpus and not cpus else "CPU:0")
-
-
-def _check_cluster(text: str) -> None:
-    """Raises UserError unless TF_CONFIG is as TensorFlow reads it."""
-    try:
-        given = json.loads(text)
-        if given.get("cluster"):
-            task = given["task"]
-            given["cluster"][task["type"]][int(task["index"])]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            "The environment variable TF_CONFIG must be JSON with a cluster and this process's "
-            f"task in it. Received: {text:.200}"
-        ) from error
+    has_gpu = tf.config.list_physical_devices("GPU") and not cpus
+    return tf.distribute.OneDeviceStrategy("GPU:0" if has_gpu else "CPU:0")
 
 
 def _tpu_strategy(name: str) -> tf.distribute.Strategy:

@@ -81,3 +81,20 @@ def test_a_signal_to_one_worker_stops_both(data, tmp_path):
         chief, _ = finish(processes)
     assert f"Continuing at step {step} of {end}" in chief
     assert tiny_runs.last_step(workdir) == end
+
+
+def test_a_step_of_slurm_with_one_node(data, tmp_path):
+    step = {
+        "JOB_ID": str(free_ports(1)[0]),
+        "PROCID": "0",
+        "STEP_NODELIST": "localhost",
+        "STEP_NUM_TASKS": "1",
+        "STEP_TASKS_PER_NODE": "1",
+    }
+    variables = {f"SLURM_{name}": value for name, value in step.items()}
+    changes = {"runtime.strategy": "multi_worker", "train.num_steps": 5}
+    command = tiny_runs.command(data, tmp_path / "run", changes)
+    told = tiny_runs.run([*command, "--check"], **variables).stdout
+    assert "1, this one is worker 0 at localhost:2" in told
+    tiny_runs.run(command, **variables)
+    assert tiny_runs.last_step(tmp_path / "run") == 5

@@ -181,9 +181,10 @@ def test_the_package_brings_a_model(installed, tmp_path):
     assert printed == "eat\n"
 
 
-def test_deployment_files_are_installed(installed):
-    folder = next(installed.glob("lib/python*/site-packages/electra_tf/commands/export/tf_serving"))
-    ours = {path.name: path.read_bytes() for path in (ROOT / "export" / "tf_serving").iterdir()}
+@pytest.mark.parametrize("name", ["launch", "tf_serving"])
+def test_deployment_files_are_installed(installed, name):
+    folder = next(installed.glob(f"lib/python*/site-packages/electra_tf/commands/export/{name}"))
+    ours = {path.name: path.read_bytes() for path in (ROOT / "export" / name).iterdir()}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == ours
 
 

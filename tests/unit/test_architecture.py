@@ -15,8 +15,8 @@ LAYERS = {
     "data": 4, "objectives": 4,
     "tasks": 5, "train": 5,
     "saved": 6,
-    "conversion": 7, "serving": 7,
-    "lab": 8, "probes": 8, "runs": 8, "speed": 8,
+    "conversion": 7, "serving": 7, "speed": 7,
+    "lab": 8, "probes": 8, "runs": 8,
 }  # fmt: skip
 TOP = 9
 CODE = ("electra_tf", "pipelines", "export", "configs", "tests")
