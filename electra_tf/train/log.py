@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from electra_tf.errors import room_for
 from electra_tf.files import write_text
@@ -37,14 +37,14 @@ class MetricsLog:
         step: int,
         split: str,
         metrics: dict[str, float],
-        shown: Mapping[str, Content] | None = None,
+        shown: Callable[[], Mapping[str, Content]] | None = None,
     ) -> None:
         """Appends one line; non-finite numbers become null, as JSON has none.
 
         Args:
             step, split: that the line is of.
             metrics: numbers by name.
-            shown: what TensorBoard alone shows besides, by tag.
+            shown: makes what TensorBoard alone shows besides, by tag, once the line is written.
         """
         if not self._enabled:
             return
@@ -52,9 +52,11 @@ class MetricsLog:
         with room_for(self._path):
             self._file.write(line)
             self._file.flush()
+        content = {**metrics, **(shown() if shown else {})}
+        with room_for(self._path):
             if split not in self._boards:
                 self._boards[split] = Board(os.path.join(self._tensorboard, split), self._step)
-            self._boards[split].write(step, {**metrics, **(shown or {})})
+            self._boards[split].write(step, content)
 
     def close(self) -> None:
         """Closes the files."""

@@ -251,7 +251,7 @@ class Trainer:
         self._progress.update("evaluating …")
         metrics = self._evaluate(between_calls)
         speed = self._evaluate.tokens_per_second
-        self._log_metrics("eval", metrics, speed, self._shown())
+        self._log_metrics("eval", metrics, speed, self._shown)
         self._progress.message(f"held-out at step {self._step}: {brief(metrics)}")
 
     def _shown(self):

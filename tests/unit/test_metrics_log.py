@@ -12,7 +12,7 @@ from electra_tf.train.log import MetricsLog, read
 def write(log: MetricsLog, step: int, value: float) -> None:
     numbers = np.array([step, 0.0, 1.0])
     shown = {"samples": f"**{value}**", "probability/a": Histogram(np.linspace(0, 1, 4), numbers)}
-    log.write(step, "eval", {"loss": value}, shown)
+    log.write(step, "eval", {"loss": value}, lambda: shown)
 
 
 def board(folder) -> EventAccumulator:
