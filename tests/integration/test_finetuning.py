@@ -263,6 +263,7 @@ def test_traces_and_widths_of_the_settings(settings):
     assert len(set(seen["one"]["widths"])) > 1 and len(set(seen["xla"]["widths"])) == 1
 
 
+@pytest.mark.slow
 def test_a_later_trial_is_what_it_would_be_alone(tasks, small_model, tmp_path):
     config, fields = tasks["classification"]
     fields = {**fields, "train.num_epochs": 1.0, "init_from": small_model, "train.log_steps": 1}

@@ -170,6 +170,7 @@ def config_of(data, steps, **fields) -> Config:
     return config
 
 
+@pytest.mark.slow
 def test_a_run_trains_and_resumes_exactly(data, tmp_path):
     pretrain(config_of(data, 30), str(tmp_path / "whole"))
     lines = tiny_runs.metrics(tmp_path / "whole", "train")
