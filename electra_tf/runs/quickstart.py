@@ -37,9 +37,9 @@ READY = "pretrained:small-wiki-novels"  # what minutes of a GPU make of the same
 EVAL_FRACTION = 0.04
 VERSION = 1
 THRESHOLD = 0.3  # from which a word is marked: about one token in eight was replaced in training
-# Of one training step, and of compiling it and the evaluations between, on the machine of all
+# Of one training step, of compiling it and of an evaluation between, on the machine of all
 # estimates: two quiet cores.
-STEP_SECONDS, COMPILING_SECONDS = 0.04, 20.0
+STEP_SECONDS, COMPILING_SECONDS, EVALUATING_SECONDS = 0.05, 20.0, 6.0
 # Sentences like those of the corpus, written before any model was trained on it, with words
 # swapped.
 SWAPS = (
@@ -203,6 +203,8 @@ class _Quickstart:
         others = sum(
             stage.seconds for stage in self._stages[self._stages.index(self._training) + 1 :]
         )
+        if train.eval_steps:
+            others += EVALUATING_SECONDS * (train.num_steps // train.eval_steps)
         step_seconds = self._budget.measure(self._config)
         decision = self._budget.choose_steps(
             train.num_steps, step_seconds, others + COMPILING_SECONDS

@@ -19,7 +19,7 @@ from electra_tf.train.step import TrainStep
 
 FEWEST_STEPS = 1000  # with fewer the quickstart's model has hardly begun to learn
 # What `step_seconds` needs to trace the quickstart's step on the machine of all estimates.
-TRACING_SECONDS = 4.0
+TRACING_SECONDS = 3.6
 # Numbers of steps, by section, that a run with a time to end by has in proportion.
 SHORTENED = (
     ("train", "num_steps"),
