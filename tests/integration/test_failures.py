@@ -106,7 +106,7 @@ def test_compiled_equals_plain(data, tmp_path, monkeypatch):
         got = tiny_runs.saved(tiny_runs.latest(tmp_path / name))
         for variable, value in expected.items():
             np.testing.assert_allclose(
-                got[variable], value, rtol=1e-5, atol=5e-6, err_msg=f"{name}: {variable}"
+                got[variable], value, rtol=1e-3, atol=5e-5, err_msg=f"{name}: {variable}"
             )
         for line, other in zip(
             tiny_runs.metrics(tmp_path / "plain"), tiny_runs.metrics(tmp_path / name), strict=True
