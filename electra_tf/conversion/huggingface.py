@@ -10,9 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from electra_tf import extras, objectives
+from electra_tf import objectives
 from electra_tf.config import Config, ModelConfig
-from electra_tf.conversion import huggingface_config, huggingface_tokenizer, modernbert
+from electra_tf.conversion import (
+    huggingface_config,
+    huggingface_tensors,
+    huggingface_tokenizer,
+    modernbert,
+)
 from electra_tf.conversion.huggingface_names import (
     BASE,
     ENCODER,
@@ -25,7 +30,7 @@ from electra_tf.conversion.huggingface_names import (
     to_tensors,
 )
 from electra_tf.conversion.huggingface_state import open_network
-from electra_tf.conversion.huggingface_tensors import SAFETENSORS, Tensors
+from electra_tf.conversion.huggingface_tensors import Tensors
 from electra_tf.conversion.known import is_bert, require_known
 from electra_tf.errors import UserError
 from electra_tf.files import Kind, new_directory
@@ -326,13 +331,5 @@ def _write_network(pretrained: Pretrained, directory: str) -> None:
         for path, value in pretrained.weights.items()
         for name, tensor in to_tensors(path, value).items()
     }
-    with extras.needed("interop"):
-        from safetensors.numpy import save_file
-    save_file(tensors, os.path.join(directory, SAFETENSORS), metadata={"format": "pt"})
-    if vocabulary is not None:
-        huggingface_tokenizer.write(
-            vocabulary,
-            tokenization.settings_of(config.data),
-            config.model.max_positions,
-            directory,
-        )
+    huggingface_tensors.save(tensors, directory)
+    huggingface_tokenizer.write(pretrained, directory)

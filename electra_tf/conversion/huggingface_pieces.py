@@ -11,7 +11,6 @@ from typing import Any
 
 from electra_tf import extras
 from electra_tf.errors import UserError
-from electra_tf.files import write_text
 from electra_tf.text import piece_model
 from electra_tf.text.piece_vocabulary import BLANK, PieceVocabulary
 
@@ -60,27 +59,18 @@ def read(path: str, config: dict[str, Any], say: Callable[[str], None]) -> Piece
     return vocabulary
 
 
-def write(
-    vocabulary: PieceVocabulary, max_positions: int, directory: str, has_token_types: bool = True
-) -> None:
-    """Writes spiece.model and what AutoTokenizer reads.
+def fast_tokenizer(vocabulary: PieceVocabulary) -> tuple[Any, dict[str, str]]:
+    """What transformers runs, of the tokenizers package, and its special tokens by role.
 
     The ids are those of `text.sentence_piece.SentencePiece` but for what that library does in
     another way: a special token that stands in a text, such as [MASK], becomes that token, and a
     word begins behind it; some marks and jamo are not composed; of equally likely ways to cut a
     text it takes another one.
-
-    Args:
-        vocabulary: the pieces.
-        max_positions: tokens of the longest example.
-        directory: where to.
-        has_token_types: whether the model takes the types of tokens.
     """
     with extras.needed("interop"):
         import tokenizers
         from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
-    vocabulary.save(directory)
-    model = piece_model.parse(vocabulary.processed, directory)
+    model = piece_model.parse(vocabulary.processed, PieceVocabulary.FILES[0])
     pieces = [(piece.piece.decode(), piece.score) for piece in model.pieces]
     byte_fallback = bool(model.trainer_spec.byte_fallback)
     if model.trainer_spec.model_type == piece_model.UNIGRAM:
@@ -112,20 +102,7 @@ def write(
         special_tokens=[(cls, vocabulary.cls_id), (sep, vocabulary.sep_id)],
     )
     tokenizer.add_special_tokens(list(vocabulary.SPECIAL))
-    special = dict(zip(_ROLES, vocabulary.SPECIAL))
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_positions,
-        "model_input_names": [
-            "input_ids",
-            *(["token_type_ids"] if has_token_types else []),
-            "attention_mask",
-        ],
-        **special,
-    }
-    write_text(os.path.join(directory, "tokenizer.json"), tokenizer.to_str(pretty=True) + "\n")
-    for name, content in (("tokenizer_config", config), ("special_tokens_map", special)):
-        write_text(os.path.join(directory, f"{name}.json"), json.dumps(content, indent=2) + "\n")
+    return tokenizer, dict(zip(_ROLES, vocabulary.SPECIAL))
 
 
 def _merges(model) -> list[tuple[str, str]]:

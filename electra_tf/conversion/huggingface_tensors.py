@@ -169,3 +169,10 @@ def _open(path):
 def _unreadable(path, error):
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return f"The file must be complete and readable. Received: {path} ({reason})"
+
+
+def save(tensors: dict[str, np.ndarray], directory: str) -> None:
+    """Writes `directory`/model.safetensors."""
+    with extras.needed("interop"):
+        from safetensors.numpy import save_file
+    save_file(tensors, os.path.join(directory, SAFETENSORS), metadata={"format": "pt"})

@@ -15,6 +15,8 @@ from electra_tf.conversion import huggingface_added, huggingface_pieces
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
 from electra_tf.json_files import read_json
+from electra_tf.saved.model_directory import Pretrained
+from electra_tf.text import tokenization
 from electra_tf.text.piece_vocabulary import PieceVocabulary
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, Vocabulary
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD, WordPiece
@@ -218,34 +220,53 @@ def _part(content: dict, name: str, path: str) -> dict:
     return part
 
 
-def write(
-    vocabulary: Vocabulary,
-    settings: dict[str, Any],
-    max_positions: int,
-    directory: str,
-    has_token_types: bool = True,
-) -> None:
-    """Writes vocab.txt, or spiece.model, and what AutoTokenizer reads.
+def write(pretrained: Pretrained, directory: str) -> None:
+    """Writes vocab.txt or spiece.model, and what AutoTokenizer reads; of no vocabulary nothing.
+
+    Args:
+        pretrained: whose tokenizer it is.
+        directory: where to.
+    """
+    vocabulary, config = pretrained.vocabulary, pretrained.config
+    if vocabulary is None:
+        return
+    settings = tokenization.settings_of(config.data)
+    if isinstance(vocabulary, PieceVocabulary):
+        (tokenizer, special), folding = huggingface_pieces.fast_tokenizer(vocabulary), {}
+    else:
+        tokenizer, special = _fast_wordpiece(vocabulary, settings)
+        folding = {
+            "do_lower_case": settings["lower_case"],
+            "strip_accents": settings["strip_accents"],
+            "tokenize_chinese_chars": settings.get("tokenize_chinese_chars", True),
+        }
+    types = ["token_type_ids"] if config.model.elements().token_types else []
+    # The general class takes tokenizer.json as it is; BERT's own would make its normalizer and its
+    # WordPiece again, with a lower limit of characters per word.
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **folding,
+        "model_max_length": config.model.max_positions,
+        "model_input_names": ["input_ids", *types, "attention_mask"],
+        **special,
+    }
+    vocabulary.save(directory)
+    write_text(os.path.join(directory, _TOKENIZER), tokenizer.to_str(pretty=True) + "\n")
+    for name, content in ((_SETTINGS, described), ("special_tokens_map.json", special)):
+        write_text(os.path.join(directory, name), json.dumps(content, indent=2) + "\n")
+
+
+def _fast_wordpiece(vocabulary: Vocabulary, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What transformers runs, of the tokenizers package, and its special tokens by role.
 
     The ids are those of `text.wordpiece.WordPiece` with three exceptions, all of that library: a
     special token that stands in a text, such as [MASK], becomes that token; a capital sigma at
     the end of a word is lower-cased as if it stood elsewhere; and some characters that one of the
     two versions of Unicode does not assign are kept by one and removed by the other.
-
-    Args:
-        vocabulary: the tokens.
-        settings: of the tokenizer, a `WordPiece`.
-        max_positions: tokens of the longest example.
-        directory: where to.
-        has_token_types: whether the model takes the types of tokens.
     """
-    if isinstance(vocabulary, PieceVocabulary):
-        huggingface_pieces.write(vocabulary, max_positions, directory, has_token_types)
-        return
     with extras.needed("interop"):
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
-    vocabulary.save(directory)
     written, folded = (settings.get(name, []) for name in ("never_split", "added_tokens"))
     tokens = list(vocabulary.tokens)
     while tokens[-1] in (*written, *folded):  # they follow the vocabulary there
@@ -272,25 +293,7 @@ def write(
         is_special = token in written
         added = tokenizers.AddedToken(token, normalized=not is_special, special=is_special)
         (tokenizer.add_special_tokens if is_special else tokenizer.add_tokens)([added])
-    special = _SPECIAL | ({"additional_special_tokens": written} if written else {})
-    # The general class takes tokenizer.json as it is; BERT's own would make its normalizer and its
-    # WordPiece again, with a lower limit of characters per word.
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "do_lower_case": settings["lower_case"],
-        "strip_accents": settings["strip_accents"],
-        "tokenize_chinese_chars": settings.get("tokenize_chinese_chars", True),
-        "model_max_length": max_positions,
-        "model_input_names": [
-            "input_ids",
-            *(["token_type_ids"] if has_token_types else []),
-            "attention_mask",
-        ],
-        **special,
-    }
-    write_text(os.path.join(directory, _TOKENIZER), tokenizer.to_str(pretty=True) + "\n")
-    for name, content in ((_SETTINGS, config), ("special_tokens_map.json", special)):
-        write_text(os.path.join(directory, name), json.dumps(content, indent=2) + "\n")
+    return tokenizer, _SPECIAL | ({"additional_special_tokens": written} if written else {})
 
 
 def _json_or_nothing(directory: str, name: str) -> dict[str, Any]:

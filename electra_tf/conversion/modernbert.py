@@ -4,18 +4,22 @@ Paths here are those of a `MaskedLM` or of an `Electra` with nothing but its dis
 encoder. PyTorch's kernels are [out, in], ours [in, out].
 """
 
-import os
 import re
 from collections.abc import Callable
 
 import numpy as np
 
-from electra_tf import extras, objectives
+from electra_tf import objectives
 from electra_tf.config import Config, ModelConfig
 from electra_tf.config.blocks import BLOCKS
-from electra_tf.conversion import huggingface_config, huggingface_tokenizer, modernbert_config
+from electra_tf.conversion import (
+    huggingface_config,
+    huggingface_tensors,
+    huggingface_tokenizer,
+    modernbert_config,
+)
 from electra_tf.conversion.huggingface_state import unwrapped
-from electra_tf.conversion.huggingface_tensors import SAFETENSORS, open_tensors
+from electra_tf.conversion.huggingface_tensors import open_tensors
 from electra_tf.errors import UserError
 from electra_tf.models.electra import MaskedLM
 from electra_tf.saved.model_directory import Pretrained, allow_any_size
@@ -94,7 +98,7 @@ def read(
         tensors = tensors.renamed({name: name for name in tensors.shapes} | {_TOKENS: _TIED})
         found[_TOKENS] = tensors.shapes[_TOKENS]
     compare_shapes(
-        {names[path]: _turned(path, shapes[path]) for path in shapes}, found, tensors.path
+        {names[path]: _file_shape(path, shapes[path]) for path in shapes}, found, tensors.path
     )
     weights = {path: _read(tensors, name, path) for path, name in names.items()}
     if (
@@ -137,17 +141,8 @@ def write(pretrained: Pretrained, directory: str) -> None:
         for path, name in names.items()
     }
     modernbert_config.write(config.model, architecture, _special_ids(vocabulary), directory)
-    with extras.needed("interop"):
-        from safetensors.numpy import save_file
-    save_file(tensors, os.path.join(directory, SAFETENSORS), metadata={"format": "pt"})
-    if vocabulary is not None:
-        huggingface_tokenizer.write(
-            vocabulary,
-            tokenization.settings_of(config.data),
-            config.model.max_positions,
-            directory,
-            has_token_types=False,
-        )
+    huggingface_tensors.save(tensors, directory)
+    huggingface_tokenizer.write(pretrained, directory)
 
 
 def _name(path: str) -> str:
@@ -160,7 +155,7 @@ def _name(path: str) -> str:
     return f"model.layers.{layer[1]}.{_LAYER_MODULES[layer[2]]}.{_WEIGHTS[weight]}"
 
 
-def _turned(path, shape):
+def _file_shape(path, shape):
     return shape[::-1] if path.endswith("/kernel") else shape
 
 

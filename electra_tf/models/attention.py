@@ -61,7 +61,7 @@ def _attend(queries, keys, values, bias, key, rate):
         return _fused(queries, keys, values, bias)
     shape = queries.shape[:-1] + keys.shape[-2:-1]
     if None in shape or math.prod(shape) <= MANY_SCORES:
-        scores = ops.matmul(_scaled(queries), _turned(keys))
+        scores = ops.matmul(_scaled(queries), ops.swapaxes(keys, -1, -2))
         return ops.matmul(_weights(scores, bias, values.dtype, key, rate), values)
     batch = shape[0]
     rows = max(
@@ -124,12 +124,7 @@ def _scaled(queries):
 
 
 def _scores(queries, keys, bias):
-    return ops.cast(ops.matmul(_scaled(queries), _turned(keys)), "float32") + bias
-
-
-def _turned(values):
-    first = range(len(values.shape) - 2)
-    return ops.transpose(values, (*first, len(first) + 1, len(first)))
+    return ops.cast(ops.matmul(_scaled(queries), ops.swapaxes(keys, -1, -2)), "float32") + bias
 
 
 def _by_rows(queries, keys, values, bias, key, rate, rows):
@@ -171,7 +166,7 @@ def _by_rows(queries, keys, values, bias, key, rate, rows):
                 upstream, context, log_sums, queries, keys, values, bias, first = part
                 of_part = key_of_rows(key, first, rows)
                 weights = ops.exp(_scores(queries, keys, bias) - log_sums)
-                by_weights = ops.cast(ops.matmul(upstream, _turned(values)), "float32")
+                by_weights = ops.cast(ops.matmul(upstream, ops.swapaxes(values, -1, -2)), "float32")
                 # Of softmax: the weighted mean of by_weights, which the result holds already.
                 mean = ops.sum(
                     ops.cast(upstream, "float32") * ops.cast(context, "float32"), -1, keepdims=True
@@ -181,8 +176,8 @@ def _by_rows(queries, keys, values, bias, key, rate, rows):
                 weights = ops.cast(drop(weights, of_part, rate), values.dtype)
                 return (
                     ops.matmul(by_scores, keys),
-                    ops.matmul(_turned(by_scores), queries),
-                    ops.matmul(_turned(weights), upstream),
+                    ops.matmul(ops.swapaxes(by_scores, -1, -2), queries),
+                    ops.matmul(ops.swapaxes(weights, -1, -2), upstream),
                 )
 
             results = in_turn(backward, (*parts(upstream), context, log_sums, *inputs, *fixed))

@@ -180,23 +180,28 @@ def gelu(inputs):
     if _FOR_INFERENCE.get():
         # In this order of operations: the pattern that TFLite's converter knows.
         return (inputs * 0.5) * (ops.erf(inputs * math.sqrt(0.5)) + 1.0)
-    return _gelu_with_gradient(inputs)
+    return _differentiable(_gelu, _gelu_gradient, inputs)
 
 
 def geglu(inputs):
     """The first half of [T, 2*F] through `gelu`, times the second half, its gate: [T, F]."""
     if not _FOR_INFERENCE.get():
-        return _geglu_with_gradient(inputs)
+        return _differentiable(_geglu, _geglu_gradient, inputs)
     first, gate = ops.split(inputs, 2, axis=-1)
     return gelu(first) * gate
 
 
-@ops.custom_gradient
-def _geglu_with_gradient(inputs):
-    def gradient(*args, upstream=None):
-        return _geglu_gradient(args[0] if upstream is None else upstream, inputs)
+def _differentiable(function, gradient_of, inputs):
+    """A block of `inputs`, whose gradient is the block gradient_of(upstream, inputs)."""
 
-    return _geglu(inputs), gradient
+    @ops.custom_gradient
+    def differentiable(inputs):
+        def gradient(*args, upstream=None):
+            return gradient_of(args[0] if upstream is None else upstream, inputs)
+
+        return function(inputs), gradient
+
+    return differentiable(inputs)
 
 
 @block
@@ -209,14 +214,6 @@ def _geglu(inputs):
 def _geglu_gradient(upstream, inputs):
     first, gate = ops.split(inputs, 2, axis=-1)
     return ops.concatenate((_gelu_gradient(upstream * gate, first), upstream * _gelu(first)), -1)
-
-
-@ops.custom_gradient
-def _gelu_with_gradient(inputs):
-    def gradient(*args, upstream=None):
-        return _gelu_gradient(args[0] if upstream is None else upstream, inputs)
-
-    return _gelu(inputs), gradient
 
 
 @block

@@ -41,7 +41,7 @@ def attend(queries, keys, values, seen: Visibility, key, rate, window: int, many
     def scores(some, of_queries, ids, others, of_keys, key_ids):
         bias = seen.between(ids, key_ids, of_keys[None] - of_queries[:, None], window)
         scaled = some * ops.cast(scale, some.dtype)
-        return ops.cast(ops.matmul(scaled, _turned(others)), "float32") + bias[:, None]
+        return ops.cast(ops.matmul(scaled, ops.swapaxes(others, -1, -2)), "float32") + bias[:, None]
 
     def parts(array):
         """[B, N, L, D] or [B, L] as [L / P, B, N, P, D] or [L / P, B, P], zeros in the end."""
@@ -81,7 +81,7 @@ def attend(queries, keys, values, seen: Visibility, key, rate, window: int, many
             )
 
             def of_scores(weights, upstream, values, means, numbers):
-                by_weights = ops.cast(ops.matmul(upstream, _turned(values)), "float32")
+                by_weights = ops.cast(ops.matmul(upstream, ops.swapaxes(values, -1, -2)), "float32")
                 by_scores = weights * (dropped(by_weights, *numbers) - means)
                 return ops.cast(by_scores * scale, queries.dtype)
 
@@ -100,8 +100,8 @@ def attend(queries, keys, values, seen: Visibility, key, rate, window: int, many
                 by_scores = of_scores(weights, upstream, some_values, means, numbers)
                 weights = ops.cast(dropped(weights, *numbers), values.dtype)
                 return (
-                    ops.matmul(_turned(by_scores), queries),
-                    ops.matmul(_turned(weights), upstream),
+                    ops.matmul(ops.swapaxes(by_scores, -1, -2), queries),
+                    ops.matmul(ops.swapaxes(weights, -1, -2), upstream),
                 )
 
             of_queries = map(parts, (upstream, means, log_sums, queries))
@@ -112,7 +112,3 @@ def attend(queries, keys, values, seen: Visibility, key, rate, window: int, many
         return context, gradient
 
     return attention(queries, keys, values)
-
-
-def _turned(values):
-    return ops.transpose(values, (0, 1, 3, 2))

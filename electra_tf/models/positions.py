@@ -72,26 +72,26 @@ class RotaryPositions(AbsolutePositions):
         places = ops.cast(ops.arange(ops.shape(queries)[2], dtype="int32"), "float32")
         angles = places[:, None] * speeds
         cosines, sines = ops.cos(angles), ops.sin(angles)
-        return _turned(queries, cosines, sines), _turned(keys, cosines, sines)
+        return _rotated(queries, cosines, sines), _rotated(keys, cosines, sines)
 
 
-def _turned(vectors, cosines, sines):
+def _rotated(vectors, cosines, sines):
     """Vectors [B, N, L, D] turned by angles whose cosines and sines are float32 [L, D / 2]."""
     if is_for_inference():
-        return _turn(vectors, cosines, sines)
+        return _rotate(vectors, cosines, sines)
 
     @ops.custom_gradient
     def turned(vectors):
         def gradient(*args, upstream=None):
-            return _turn(args[0] if upstream is None else upstream, cosines, -sines)
+            return _rotate(args[0] if upstream is None else upstream, cosines, -sines)
 
-        return _turn(vectors, cosines, sines), gradient
+        return _rotate(vectors, cosines, sines), gradient
 
     return turned(vectors)
 
 
 @block
-def _turn(vectors, cosines, sines):
+def _rotate(vectors, cosines, sines):
     first, second = ops.split(ops.cast(vectors, "float32"), 2, axis=-1)
     turned = first * cosines - second * sines, second * cosines + first * sines
     return ops.cast(ops.concatenate(turned, axis=-1), vectors.dtype)

@@ -39,18 +39,13 @@ def learn_pieces(
     small to give more. All the text is held in memory, and more: lower `max_bytes` if it is short.
 
     Args:
-      inputs: see `electra_tf.text.corpus.find_sources`.
-      output: file to write; it appears when it is complete.
+      inputs, output, max_bytes, text_field, overwrite: as of `learn.learn_vocab`.
       vocab_size: pieces wanted, special tokens included.
       model_type: unigram (https://arxiv.org/abs/1804.10959) or bpe.
       lower_case: the model folds case, beside NFKC.
       character_coverage: share of the text's characters that become pieces; the rarest others are
         [UNK], or their bytes.
       byte_fallback: unknown characters become their bytes, of which each is a piece.
-      max_bytes: most text to learn from. Of larger files a share of the documents, chosen by a
-        hash of their text, is taken.
-      text_field: the field with the text in .jsonl and TFDS inputs.
-      overwrite: replace an existing file.
 
     Returns:
       The vocabulary.

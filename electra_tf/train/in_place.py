@@ -1,7 +1,8 @@
 """Updates of TensorFlow variables where they are, for a step that no compiler makes one pass of.
 
 In a plain graph the formulas of `Optimizer.update` read and write every array once per operation.
-TensorFlow has one operation for all of Adam, which reads and writes each array once.
+TensorFlow has one operation for all of Adam, which reads and writes each array once. It takes
+1 - beta_2 in float32, which for 0.999 is 1.3e-5 of it too small.
 """
 
 from collections.abc import Mapping

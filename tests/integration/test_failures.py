@@ -105,8 +105,10 @@ def test_compiled_equals_plain(data, tmp_path, monkeypatch):
     for name in ("one", "two"):
         got = tiny_runs.saved(tiny_runs.latest(tmp_path / name))
         for variable, value in expected.items():
+            # The plain step's Adam takes 1 - beta_2 in float32, which is 1.3e-5 of it.
+            limit = 1e-5 if variable.startswith("weights/") else 2e-6
             np.testing.assert_allclose(
-                got[variable], value, rtol=1e-3, atol=5e-5, err_msg=f"{name}: {variable}"
+                got[variable], value, rtol=2e-5, atol=limit, err_msg=f"{name}: {variable}"
             )
         for line, other in zip(
             tiny_runs.metrics(tmp_path / "plain"), tiny_runs.metrics(tmp_path / name), strict=True
