@@ -1,6 +1,7 @@
 """Text to held-out metrics with the commands of docs/pretraining.md."""
 
 import json
+import signal
 import sys
 
 import pytest
@@ -77,20 +78,24 @@ def test_packed_shards_train_and_evaluate(packed, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_its_minutes(packed, tmp_path):
-    """It trains for a share of the steps, warm-up and all, and goes on with that number."""
-    workdir = tmp_path / "run"
+def test_a_run_that_is_as_long_as_its_minutes(packed, tmp_path):
+    """Its steps and its warm-up become fewer alike, and it goes on with that number."""
+    workdir, numbers = tmp_path / "run", []
     settings = fields(**{"train.num_steps": 100_000_000, "optimizer.warmup_steps": 10_000_000})
-    settings |= {"train.max_minutes": 0.5, "train.eval_steps": 0, "train.checkpoint_steps": 10}
-    command = tiny_runs.command(str(packed), workdir, settings)
-    tiny_runs.run(command)
-    config = json.loads((workdir / "config.json").read_text())
-    num_steps = config["train"]["num_steps"]
-    assert 1 <= num_steps < 1_000_000
-    assert config["optimizer"]["warmup_steps"] == max(1, round(num_steps / 10))
-    again = tiny_runs.run(command)
-    assert f"Nothing to train: the run is at step {num_steps} of {num_steps}" in again.stderr
-    assert json.loads((workdir / "config.json").read_text()) == config
+    settings |= {"train.max_minutes": 60, "train.eval_steps": 0, "train.checkpoint_steps": 10}
+    for _ in range(2):
+        begin = tiny_runs.last_step(workdir)
+        with tiny_runs.start(tiny_runs.command(str(packed), workdir, settings)) as process:
+            tiny_runs.wait_for(lambda: tiny_runs.last_step(workdir) > begin, process)  # noqa: B023
+            process.send_signal(signal.SIGTERM)
+            stderr = tiny_runs.finish(process, 128 + signal.SIGTERM).stderr
+        config = json.loads((workdir / "config.json").read_text())
+        numbers.append((config["train"]["num_steps"], config["optimizer"]["warmup_steps"]))
+    assert numbers[0] == numbers[1]
+    num_steps, warmup_steps = numbers[0]
+    assert f"of {num_steps}" in stderr  # Continuing at step ... of it
+    assert 10 <= num_steps < 100_000_000
+    assert warmup_steps == max(1, round(num_steps / 10))
 
 
 def test_the_baseline_trains(packed, tmp_path):
