@@ -68,6 +68,13 @@ _MAX_POSITIONS = flags.DEFINE_integer(
     "Longest row that the model takes, in tokens; only for rotary positions, which have no "
     "table. Default: the input's.",
 )
+_AVERAGE_CHECKPOINTS = flags.DEFINE_integer(
+    "average_checkpoints",
+    1,
+    "electra_tf: take the mean of the weights in so many checkpoints of a pre-training run, up to "
+    "the newest.",
+    lower_bound=1,
+)
 _ALLOW_PICKLE = flags.DEFINE_bool(
     "allow_pickle",
     False,
@@ -92,6 +99,7 @@ def main(argv):
         generator=_GENERATOR.value,
         encoder_only=_ENCODER_ONLY.value,
         max_positions=_MAX_POSITIONS.value,
+        average_checkpoints=_AVERAGE_CHECKPOINTS.value,
         allow_pickle=_ALLOW_PICKLE.value,
         overwrite=_OVERWRITE.value,
     )

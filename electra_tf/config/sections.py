@@ -203,6 +203,9 @@ class TrainConfig(Fields):
     # examples per update, over all devices and accumulation steps
     batch_size: int = number(128, 1, MAX_ROWS)
     accumulation_steps: int = number(1, 1, MAX_ROWS)  # micro-batches per update
+    # of an exponential moving average of the weights, which is then what is evaluated, and what
+    # everything else but training reads from the run; 0: none
+    average_decay: float = number(0.0, 0, 1, "[)")
     seed: int = number(0, 0, MAX_SEED)
     checkpoint_steps: int = number(1000, 1, MAX_STEPS)
     keep_checkpoints: int = number(5, 1, MAX_STEPS)

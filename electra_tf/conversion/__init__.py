@@ -46,6 +46,7 @@ def convert(
     generator: str | None = None,
     encoder_only: bool = False,
     max_positions: int | None = None,
+    average_checkpoints: int = 1,
     allow_pickle: bool = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
@@ -65,6 +66,8 @@ def convert(
         encoder_only: leaves out generator and heads.
         max_positions: the longest row that the model takes, for one with rotary positions, which
             have no table; whether it is good at longer ones than in training is another question.
+        average_checkpoints: electra_tf: of how many checkpoints, up to the newest, the weights are
+            the means; a run keeps `config.train.keep_checkpoints`.
         allow_pickle: huggingface: permits to read pytorch_model.bin.
         overwrite: replace an output that is a converted model and nothing else.
         say: receives what the user should know, line by line.
@@ -89,6 +92,13 @@ def convert(
         ],
         overwrite=overwrite,
     )
+    if average_checkpoints > 1 and (
+        source_format != "electra_tf" or finetuned.is_finetuned(source)
+    ):
+        raise UserError(
+            "--average_checkpoints is for pre-training runs, --input_format=electra_tf. "
+            f"Received: {source}, {source_format}"
+        )
     if source_format == "google":
         pretrained = google.read(source, config_json, encoder_only=encoder_only, say=say)
     elif (
@@ -109,7 +119,7 @@ def convert(
     elif encoder_only and finetuned.is_finetuned(source):
         pretrained = finetuned.read_encoder(source)
     else:
-        pretrained = model_directory.read(source)
+        pretrained = model_directory.read(source, average_checkpoints)
     if encoder_only:
         pretrained = pretrained.encoder_only()
     if max_positions is not None:

@@ -315,6 +315,11 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
                 f"A run must keep its networks: {name} was {value!r} in "
                 f"{workdir}. Received: {now!r}. Take another --workdir."
             )
+        if name == "config.train.average_decay" and not value:
+            raise UserError(
+                f"A run whose checkpoints have no averages must go on without: {name} was 0.0 in "
+                f"{workdir}. Received: {now!r}. Take another --workdir, with --config.init_from."
+            )
         logging.warning("continuing with another %s: %r, was %r", name, now, value)
     if old.objective == new.objective:
         return  # the networks' names are as they were, and asking for them takes a second

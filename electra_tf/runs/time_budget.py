@@ -14,7 +14,7 @@ from electra_tf.train import strategy
 from electra_tf.train.host_loop import HostLoop
 from electra_tf.train.loop import enough_memory, require_even_batches
 from electra_tf.train.optimizers import build_network_optimizers
-from electra_tf.train.state import TrainState
+from electra_tf.train.state import new_state
 from electra_tf.train.step import TrainStep
 
 FEWEST_STEPS = 1000  # with fewer the quickstart's model has hardly begun to learn
@@ -207,9 +207,7 @@ def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tup
     optimizers = build_network_optimizers(
         objective.optimizers(), settings.num_steps, objective.num_layers()
     )
-    with runtime.strategy.scope():
-        model = objective.new_model(settings.seed, runtime.precision)
-        state = TrainState(model, optimizers, runtime.precision, objective.phases())
+    model, _, state = new_state(objective, optimizers, settings, runtime)
     loop = HostLoop(TrainStep(objective, model, optimizers, state, runtime, settings))
     rows = settings.batch_size // runtime.num_replicas
     batches = iter(

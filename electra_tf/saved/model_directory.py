@@ -20,7 +20,7 @@ from electra_tf.files import Kind, new_directory, write_text
 from electra_tf.models.electra import Corrector, Electra, MaskedLM
 from electra_tf.models.electric import Electric
 from electra_tf.models.sharing import sharing_of
-from electra_tf.saved.weights import SavedWeights, compare_shapes
+from electra_tf.saved.weights import SavedWeights, compare_shapes, mean
 from electra_tf.text import tokenization
 from electra_tf.text.tokenizer import Tokenizer
 from electra_tf.text.vocabulary import Vocabulary
@@ -188,15 +188,23 @@ def entries(config: Config | FinetuneConfig) -> tuple[str, ...]:
     return ("config.json", *names, "checkpoints")
 
 
-def read(directory: str) -> Pretrained:
-    """The newest weights of a model directory, in memory, as they are trained."""
+def read(directory: str, average_checkpoints: int = 1) -> Pretrained:
+    """The newest weights of a model directory, in memory, as they are trained.
+
+    Args:
+        average_checkpoints: of how many checkpoints, up to the newest, the weights are the means.
+    """
     config, saved = open_directory(directory)
     vocabulary = vocabulary_of(directory, config)
     if vocabulary is not None:  # older directories do not say
         settings = tokenization.settings_of(config.data)
         config.data.tokenizer_fingerprint = vocabulary.fingerprint(settings)
     paths = objectives.build_objective(config).variable_shapes(saved.shapes)
-    weights = {path: saved.read(path) for path in paths}
+    if average_checkpoints > 1:
+        means = mean(os.path.join(directory, "checkpoints"), average_checkpoints)
+        weights = {path: means[path] for path in paths}
+    else:
+        weights = {path: saved.read(path) for path in paths}
     return Pretrained(config, weights, vocabulary, saved.step)
 
 

@@ -10,6 +10,7 @@ from absl import logging
 
 from electra_tf.errors import UserError
 from electra_tf.train.checkpoint import UNREADABLE
+from electra_tf.train.state import AVERAGES, WEIGHTS
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _LISTED = 20  # names of one kind in an error
@@ -18,19 +19,22 @@ _LISTED = 20  # names of one kind in an error
 class SavedWeights:
     """Weights of the newest checkpoint, without optimizer slots: for everything but training.
 
+    Where a run keeps averages of its weights, they are these.
+
     Attributes:
         step: of the checkpoint.
         shapes: shape of every weight, by variable path.
 
     Args:
         directory: a `checkpoints/` directory.
+        path: of one of its checkpoints, in place of the newest.
 
     Raises:
         UserError: there is no checkpoint, or it cannot be read.
     """
 
-    def __init__(self, directory: str):
-        path = _listed(directory) or _unlisted(directory)
+    def __init__(self, directory: str, path: str | None = None):
+        path = path or _listed(directory) or _unlisted(directory)
         if path is None:
             raise UserError(
                 f"There must be a checkpoint, which training and conversion write. "
@@ -42,16 +46,14 @@ class SavedWeights:
         names = {
             name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
         }
-        prefix, suffix = _key("weights/").removesuffix(_SUFFIX), _SUFFIX
-        self.shapes = {
-            name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"): shape
-            for name, shape in names.items()
-            if name.startswith(prefix) and name.endswith(suffix)
-        }
+        self._kind = AVERAGES
+        self.shapes = _shapes(names, AVERAGES)
+        if not self.shapes:
+            self._kind, self.shapes = WEIGHTS, _shapes(names, WEIGHTS)
 
     def read(self, path: str) -> np.ndarray:
         """One weight by its variable path, float32 whatever the file has."""
-        return self._read(f"weights/{path}").astype(np.float32, copy=False)
+        return self._read(f"{self._kind}{path}").astype(np.float32, copy=False)
 
     def assign(
         self, weights: dict[str, tf.Variable], instead: Mapping[str, np.ndarray] | None = None
@@ -87,6 +89,32 @@ class SavedWeights:
                 f"A checkpoint must be complete and readable. Received: {self._path} "
                 f"({str(error).splitlines()[0]})"
             ) from None
+
+
+def mean(directory: str, number: int) -> dict[str, np.ndarray]:
+    """Means of the weights over a run's newest checkpoints, float32 by variable path.
+
+    Args:
+        directory: a `checkpoints/` directory.
+        number: of checkpoints, all with the same weights.
+
+    Raises:
+        UserError: there are fewer, or one cannot be read.
+    """
+    state = tf.train.get_checkpoint_state(directory)
+    paths = list(state.all_model_checkpoint_paths)[-number:] if state else []
+    if len(paths) < number:
+        raise UserError(
+            f"There must be {number} checkpoints to average; config.train.keep_checkpoints keeps "
+            f"that many. Received: {directory} with {len(paths)}"
+        )
+    saved = [SavedWeights(directory, path) for path in paths]
+    return {
+        path: np.mean([each.read(path) for each in saved], axis=0, dtype=np.float64).astype(
+            np.float32
+        )
+        for path in saved[-1].shapes
+    }
 
 
 def compare_shapes(expected: dict[str, tuple], received: dict[str, tuple], source: str) -> None:
@@ -146,6 +174,16 @@ def _unlisted(directory: str) -> str | None:
         os.path.basename(newest),
     )
     return newest
+
+
+def _shapes(names, kind):
+    """Shapes of the weights, or of their averages, by variable path."""
+    prefix = _key(kind).removesuffix(_SUFFIX)
+    return {
+        name.removeprefix(prefix).removesuffix(_SUFFIX).replace(".S", "/"): shape
+        for name, shape in names.items()
+        if name.startswith(prefix) and name.endswith(_SUFFIX)
+    }
 
 
 def _text(shape):

@@ -89,7 +89,7 @@ class Memory:
     """Bytes on one device at the moment of a step that needs most.
 
     Attributes:
-        weights: of all networks.
+        weights: of all networks, and their averages.
         optimizer: its slots.
         gradients: of the trained weights, where the moment has them.
         activations: what is kept for the backward pass.
@@ -128,6 +128,7 @@ class MemoryModel:
         )
         timeline = Timeline(objective.phases())
         self._weights = {path: math.prod(shape) for path, shape in shapes.items()}
+        self._copies = 2 if config.train.average_decay else 1  # the averages are weights, too
         self._slots = sum(
             math.prod(slot.shape) * FLOAT32
             for path, shape in shapes.items()
@@ -155,7 +156,7 @@ class MemoryModel:
         ]
         gradients, activations, workspace = max(moments, key=sum)
         return Memory(
-            weights=FLOAT32 * sum(self._weights.values()),
+            weights=FLOAT32 * self._copies * sum(self._weights.values()),
             optimizer=self._slots,
             gradients=gradients,
             activations=_ALLOCATOR * activations,

@@ -15,7 +15,7 @@ from electra_tf.train import strategy
 from electra_tf.train.host_loop import HostLoop
 from electra_tf.train.optimizers import build_network_optimizers
 from electra_tf.train.peak import matmul_peak
-from electra_tf.train.state import TrainState
+from electra_tf.train.state import new_state
 from electra_tf.train.step import TrainStep
 
 _WITHOUT_UPDATE = "without update"
@@ -94,9 +94,7 @@ def step_loops(
     optimizers = build_network_optimizers(
         objective.optimizers(), config.train.num_steps, objective.num_layers()
     )
-    with runtime.strategy.scope():
-        model = objective.new_model(config.train.seed, runtime.precision)
-        state = TrainState(model, optimizers, runtime.precision, objective.phases())
+    model, _, state = new_state(objective, optimizers, config.train, runtime)
     variants = {"whole": TrainStep, _WITHOUT_UPDATE: _StepWithoutUpdate}
     if runtime.num_replicas > 1:
         variants[_WITHOUT_REDUCE] = _StepWithoutReduce

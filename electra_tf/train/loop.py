@@ -21,7 +21,7 @@ from electra_tf.train.optimizers import build_network_optimizers
 from electra_tf.train.peak import matmul_peak
 from electra_tf.train.progress import Clock, Progress, brief
 from electra_tf.train.signals import Interrupted, StopSignals
-from electra_tf.train.state import TrainState
+from electra_tf.train.state import TrainState, new_state
 from electra_tf.train.step import TrainStep
 from electra_tf.train.strategy import Runtime
 from electra_tf.train.task import EvaluatedTask, ShownTask, Task, TrainedObjective
@@ -96,22 +96,18 @@ class Trainer:
         self._optimizers = build_network_optimizers(
             optimizers, settings.num_steps, objective.num_layers()
         )
-        with runtime.strategy.scope():
-            self.model = model = objective.new_model(settings.seed, runtime.precision)
-            self._state = TrainState(
-                model,
-                self._optimizers,
-                runtime.precision,
-                objective.phases(),
-                settings.seed if several_runs else None,
-            )
+        self.model, self._evaluated, self._state = new_state(
+            objective, self._optimizers, settings, runtime, several_runs
+        )
         self._initialize, self._peak = initialize, None
         self._timeline, self._phase = Timeline(objective.phases()), None
         self._take(task, settings, workdir)
         if settings.eval_steps:
             evaluated = cast(EvaluatedTask, task)
             counts_of = evaluated.objective.eval_counts
-            self._evaluate = Evaluator(evaluated, counts_of, model, runtime, settings.seed)
+            self._evaluate = Evaluator(
+                evaluated, counts_of, self._evaluated, runtime, settings.seed
+            )
 
     def _take(self, task, settings, workdir):
         self._task, self._settings, self._workdir, self._step = task, settings, workdir, 0
@@ -172,10 +168,11 @@ class Trainer:
     def _start(self):
         """Restores or initialises the state; returns whether it comes from another model."""
         restored = self._checkpoints.restore_latest() is not None
-        if restored or self._initialize is None:
-            return False
-        self._initialize(self._state)
-        return True
+        if not restored and self._initialize:
+            self._initialize(self._state)
+        if not restored:
+            self._state.begin_averages()
+        return not restored and self._initialize is not None
 
     def _train(self):
         settings = self._settings
@@ -259,7 +256,7 @@ class Trainer:
         if not (self._runtime.is_chief and isinstance(self._task, ShownTask)):
             return {}
         rows, draws = self._evaluate.first_rows(_SHOWN_ROWS)
-        return self._task.show(self.model, rows, draws, self._evaluate.counts)
+        return self._task.show(self._evaluated, rows, draws, self._evaluate.counts)
 
     def _log_metrics(self, split, metrics, tokens_per_second, shown=None):
         metrics = {

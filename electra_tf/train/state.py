@@ -3,10 +3,14 @@
 import keras
 import tensorflow as tf
 
+from electra_tf.config import TrainConfig
 from electra_tf.models.randomness import dropout_words
 from electra_tf.objectives.phases import Phase, Timeline
 from electra_tf.train.optimizers import NetworkOptimizers
+from electra_tf.train.strategy import Runtime
+from electra_tf.train.task import TrainedObjective
 
+WEIGHTS, AVERAGES = "weights/", "averages/"  # where they stand in a checkpoint
 DROPOUTS = 4096  # calls of dropout in a step, of which a run that may be renewed knows the noise
 
 
@@ -17,6 +21,8 @@ class TrainState:
         step: int64 scalar, updates completed.
         weights: variables by path; those that no phase trains, too.
         slots: optimizer accumulators by path and name, of what a phase trains.
+        averages: moving averages of all weights by path, the variables of `averaged`; empty where
+            that is None.
         loss_scale, good_steps: dynamic loss scale of mixed_float16 and the steps since it last
             changed; 1 and 0 in other precisions.
         dropout_words: int64 [DROPOUTS], the seed for `Dropout` where `renew` may change it, in no
@@ -28,6 +34,7 @@ class TrainState:
         precision: of the runtime.
         phases: of the run.
         renewed_seed: of the first of several runs; None: this state serves one run.
+        averaged: a model like `model`, for the moving averages of its weights; None: without.
     """
 
     def __init__(
@@ -37,9 +44,11 @@ class TrainState:
         precision: str,
         phases: tuple[Phase, ...] = (Phase(),),
         renewed_seed: int | None = None,
+        averaged: keras.Model | None = None,
     ):
         timeline, self._optimizers = Timeline(phases), optimizers
-        self.weights = {variable.path: variable.value for variable in model.trainable_variables}
+        self.weights = _weights(model)
+        self.averages = {} if averaged is None else _weights(averaged)
         self.slots = {
             path: {
                 name: tf.Variable(slot.new(), trainable=False, name=f"{path}/{name}")
@@ -56,6 +65,11 @@ class TrainState:
         if renewed_seed is not None:
             words = tf.constant(dropout_words(renewed_seed, DROPOUTS))
             self.dropout_words = tf.Variable(words, trainable=False, name="dropout_words")
+
+    def begin_averages(self) -> None:
+        """Sets the averages, where there are any, to the weights."""
+        for path, average in self.averages.items():
+            average.assign(self.weights[path])
 
     def renew(self, model: keras.Model, seed: int) -> None:
         """Becomes the state before the first step of another run.
@@ -85,10 +99,14 @@ class TrainState:
         values = {path: self.weights[source].numpy() for path, source in sources.items() if source}
         for path, value in values.items():
             self.weights[path].assign(value)
+            if self.averages:
+                self.averages[path].assign(value)
 
     def variables(self) -> dict[str, tf.Variable]:
         """Every variable by its name in the checkpoint."""
-        named = {f"weights/{path}": weight for path, weight in self.weights.items()}
+        named = {f"{WEIGHTS}{path}": weight for path, weight in self.weights.items()}
+        for path, average in self.averages.items():
+            named[f"{AVERAGES}{path}"] = average
         for path, slots in self.slots.items():
             named |= {f"slots/{path}/{name}": slot for name, slot in slots.items()}
         return named | {
@@ -96,6 +114,46 @@ class TrainState:
             "loss_scale": self.loss_scale,
             "good_steps": self.good_steps,
         }
+
+
+def new_state(
+    objective: TrainedObjective,
+    optimizers: NetworkOptimizers,
+    settings: TrainConfig,
+    runtime: Runtime,
+    several_runs: bool = False,
+) -> tuple[keras.Model, keras.Model, TrainState]:
+    """What a run begins with.
+
+    Args:
+        objective: what is learnt.
+        optimizers: of its weights.
+        settings: `seed` and `average_decay` of the run.
+        runtime: devices.
+        several_runs: whether the state will be renewed.
+
+    Returns:
+        (the networks that are trained, those that are evaluated, their state): where
+        `average_decay` is 0 the first two are one.
+    """
+    averaged = None
+    with runtime.strategy.scope():
+        model = objective.new_model(settings.seed, runtime.precision)
+        if settings.average_decay:
+            averaged = objective.new_model(settings.seed, runtime.precision)
+        state = TrainState(
+            model,
+            optimizers,
+            runtime.precision,
+            objective.phases(),
+            settings.seed if several_runs else None,
+            averaged,
+        )
+    return model, model if averaged is None else averaged, state
+
+
+def _weights(model):
+    return {variable.path: variable.value for variable in model.trainable_variables}
 
 
 def _scalar(value, dtype, name):

@@ -175,10 +175,14 @@ class TrainStep:
             if self._in_place:
                 weights, slots = variables
                 self._in_place(weights, named, slots, step, norm)
-                return True
-            weights, slots = tf.nest.map_structure(tf.convert_to_tensor, variables)
-            new = self._updated(weights, named, slots, step, norm)
-            tf.nest.map_structure(lambda variable, value: variable.assign(value), variables, new)
+            else:
+                weights, slots = tf.nest.map_structure(tf.convert_to_tensor, variables)
+                new = self._updated(weights, named, slots, step, norm)
+                tf.nest.map_structure(
+                    lambda variable, value: variable.assign(value), variables, new
+                )
+            if self._state.averages:
+                self._average(step, local)
             return True
 
         ok = tf.math.is_finite(loss)
@@ -190,6 +194,15 @@ class TrainStep:
             ok &= finite
         local(self._state.step).assign_add(tf.cast(ok, tf.int64))
         return ok, norm
+
+    def _average(self, step, local):
+        """Moves the averages towards the new weights: slowly, once there have been many."""
+        for path, weight in self._trained.items():
+            own_step = tf.cast(step - self._idle[path], tf.float32)
+            decay = tf.minimum(self._train.average_decay, (1.0 + own_step) / (10.0 + own_step))
+            average = local(self._state.averages[path])
+            new = local(weight).read_value()
+            average.assign_add((1.0 - decay) * (new - average.read_value()))
 
     def _rescale(self, finite, local):
         """Halves the loss scale on overflow, doubles it after SCALE_WINDOW good steps."""
