@@ -46,14 +46,16 @@ def test_the_studies_that_come_along(name, size):
     of = Study.from_file(f"configs/studies/{name}.py:{size}").validate()
     plans = plans_of(of)
     for row in of.rows:
-        if not row.steps:
+        if row.compute and not row.steps:
             spent = plans[row.name].flops if of.equal == "flops" else plans[row.name].tokens
             step = spent / plans[row.name].steps
             assert abs(spent - of.compute * row.compute) <= 0.51 * step
     tasks = stages.build(dataclasses.replace(of, corpus=["x"], tasks_dir="t"), plans, "root")
     assert len(tasks["pretrain"]) == len(of.rows) * len(of.seeds)
-    if size == "tiny":
-        assert min(each.flops for each in plans.values()) >= 2.99e13
+    if name == "learning_rate":
+        assert len(of.seeds) == 1 and len({row.name for row in of.rows}) == 9
+    elif size == "tiny":
+        assert min(plans[row.name].flops for row in of.rows if row.compute) >= 2.99e13
         assert {"frozen chunks, F1", "frozen STS-B", "chunks, F1"} <= set(of.columns)
     elif name in ("table1_small", "table2"):
         assert all(row.steps and row.paper for row in of.rows)
