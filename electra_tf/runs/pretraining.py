@@ -5,6 +5,7 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -38,7 +39,7 @@ _NETWORKS = ("config.model.", "config.generator.", "config.objective.name")
 _OWN = ("checkpoints", "metrics.jsonl", "tensorboard")
 
 
-def pretrain(config: Config, workdir: str) -> int:
+def pretrain(config: Config, workdir: str, goes_on: Callable[[int], bool] | None = None) -> int:
     """Starts or continues the run in `workdir`; returns the step reached.
 
     With `config.init_from` a new run starts from that model: it takes over sizes and weights, but
@@ -47,6 +48,11 @@ def pretrain(config: Config, workdir: str) -> int:
     from where the model was ("continue"). A generator that the model lacks starts fresh. What the
     networks share is the model's, too, except from and to `config.model.sharing=gdes`: there the
     run has its own, with the same tables.
+
+    Args:
+        config: the experiment.
+        workdir: of the run.
+        goes_on: as `Trainer` takes it.
 
     Raises:
         UserError: a config field, the data, or a workdir that holds another model, is not a run's
@@ -78,10 +84,10 @@ def pretrain(config: Config, workdir: str) -> int:
     )
     # Several workers share the directory; the chief is its writer.
     with files.one_writer(workdir) if runtime.is_chief else contextlib.nullcontext():
-        return _pretrain(config, workdir, runtime, begun)
+        return _pretrain(config, workdir, runtime, begun, goes_on)
 
 
-def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float) -> int:
+def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float, goes_on):
     former = _former(workdir)
     starts = prepare(config, former)
     if config.train.max_minutes and former is None:
@@ -101,6 +107,7 @@ def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: fl
         workdir,
         runtime,
         initialize if starts else None,
+        goes_on,
     )
     if runtime.is_chief:  # writes only now that all has been checked
         _write_description(task, config, workdir)

@@ -6,8 +6,8 @@ so a second call continues the first.
 
 import os
 import sys
+import time
 from collections.abc import Sequence
-from typing import Any
 
 from tqdm import tqdm
 
@@ -19,44 +19,23 @@ from electra_tf.durations import duration
 from electra_tf.errors import UserError
 from electra_tf.json_files import read_json
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
-from electra_tf.runs import author_task, curves, evaluation, loaded, pretraining, stages
+from electra_tf.runs import author_task, curves, evaluation, pretraining, stages, swapped_words
 from electra_tf.runs.baselines import baselines
 from electra_tf.runs.report import write_report
 from electra_tf.runs.stages import Stage
 from electra_tf.runs.time_budget import FEWEST_STEPS, TimeBudget
 from electra_tf.serving.bundle import export_run
-from electra_tf.serving.client import show_replaced
-from electra_tf.serving.client.replaced_words import words_of
 from electra_tf.text.corpus import NOVELS, find_sources
 from electra_tf.text.dropped import Reading
 from electra_tf.text.learn import learn_vocab
 from electra_tf.text.vocabulary import Vocabulary
 from electra_tf.train import log
 
-READY = "pretrained:small-wiki-novels"  # what minutes of a GPU make of the same method
 EVAL_FRACTION = 0.04
 VERSION = 1
-THRESHOLD = 0.3  # from which a word is marked: about one token in eight was replaced in training
 # Of one training step, of compiling it and of an evaluation between, on the machine of all
 # estimates: two quiet cores.
 STEP_SECONDS, COMPILING_SECONDS, EVALUATING_SECONDS = 0.05, 20.0, 6.0
-# Sentences like those of the corpus, written before any model was trained on it, with words
-# swapped.
-SWAPS = (
-    "The old man sat down by the fire. => The old man sat down by the never.",
-    "She had not seen her sister for many years. => She had not seen of sister for many years.",
-    "He opened the door and went into the room. => He opened the door and went very the room.",
-    "I do not know what he will say to me. => I do not know what he will house to me.",
-    "It was a cold night, and the wind was high. => It was a cold night, and the wind was spoke.",
-    "They walked together to the end of the street. => They walked together to the end of the "
-    "because.",
-    "There was a letter on the table for her. => There was a letter on the table from when.",
-    "My dear friend, you must go to bed at once. => My dear friend, you must go to tell at once.",
-    "The young lady looked at him with surprise. => The young morning looked at him with surprise.",
-    "We could hear the horses in the yard. => We could hear the horses in the indeed.",
-    "He took her hand and said good night. => He took her hand and them good night.",
-    "In the morning they set out for London. => In the morning they set out for upon.",
-)
 
 
 def run(
@@ -102,6 +81,7 @@ class _Quickstart:
             config.train.num_steps = configuration.load(workdir).train.num_steps
             self._minutes = None
         self._budget = TimeBudget(self._minutes)
+        self._step_seconds = 0.0  # as it was measured; 0: there is no time to end by
         self._chooses = self._minutes is not None and config.train.num_steps > FEWEST_STEPS
 
     def run(self) -> dict[str, float]:
@@ -127,7 +107,7 @@ class _Quickstart:
         self._training = Stage(
             "pre-train",
             COMPILING_SECONDS + steps * STEP_SECONDS if steps > 0 else 0,
-            lambda: pretraining.pretrain(config, self._workdir),
+            self._pretrain,
         )
         return [
             Stage(
@@ -159,8 +139,12 @@ class _Quickstart:
                 self._bundle,
                 trained,
             ),
-            Stage("load the bundle, swap words", 4, lambda: _show_own(self._bundle, config)),
-            Stage(f"ask {READY} the same", 12, _show_ready),
+            Stage(
+                "load the bundle, swap words",
+                4,
+                lambda: swapped_words.show_own(self._bundle, config),
+            ),
+            Stage(f"ask {swapped_words.READY} the same", 12, swapped_words.show_ready),
             Stage(
                 "draw loss curves",
                 3,
@@ -200,18 +184,39 @@ class _Quickstart:
         if self._minutes is None or not self._chooses:
             print(f"{train.num_steps:,} steps")
             return
-        others = sum(
-            stage.seconds for stage in self._stages[self._stages.index(self._training) + 1 :]
-        )
-        if train.eval_steps:
-            others += EVALUATING_SECONDS * (train.num_steps // train.eval_steps)
         step_seconds = self._budget.measure(self._config)
-        decision = self._budget.choose_steps(
-            train.num_steps, step_seconds, others + COMPILING_SECONDS
-        )
+        besides = self._besides(train.num_steps)
+        decision = self._budget.choose_steps(train.num_steps, step_seconds, self._later() + besides)
         print(decision.describe(train.num_steps, self._minutes))
-        train.num_steps = decision.num_steps
+        train.num_steps, self._step_seconds = decision.num_steps, step_seconds
         self._training.seconds = self._budget.reference(decision.seconds) + COMPILING_SECONDS
+
+    def _later(self) -> float:
+        """Seconds of the stages after the training."""
+        later = self._stages[self._stages.index(self._training) + 1 :]
+        return sum(stage.seconds for stage in later)
+
+    def _besides(self, steps: int) -> float:
+        """Seconds that a training of so many steps takes besides them."""
+        period = self._config.train.eval_steps
+        return COMPILING_SECONDS + (EVALUATING_SECONDS * (steps // period) if period else 0)
+
+    def _pretrain(self) -> None:
+        """Trains; ends before its last step where the machine has become too slow for that."""
+        begin, step_seconds = time.monotonic(), self._step_seconds
+
+        def goes_on(step: int) -> bool:
+            expected = step * step_seconds + self._budget.estimate(self._besides(step))
+            spent = time.monotonic() - begin
+            return step < FEWEST_STEPS or self._budget.leaves_time(self._later(), spent, expected)
+
+        num_steps = self._config.train.num_steps
+        step = pretraining.pretrain(self._config, self._workdir, goes_on if step_seconds else None)
+        if step < num_steps:
+            print(
+                f"Stopped at step {step:,} of {num_steps:,}, for --minutes={self._minutes:g}: the "
+                "machine has become slower. The same command trains on."
+            )
 
     def _finetune(self) -> None:
         if self._inputs != NOVELS:
@@ -304,35 +309,3 @@ def _build(corpus: str, vocab: str, config: Config) -> None:
             f"{split}: {counts['documents']:,} documents, {counts['examples']:,} examples, "
             f"{counts['tokens']:,} tokens"
         )
-
-
-def _show(detect: show_replaced.Detect) -> None:
-    pairs = show_replaced.pairs_of(list(SWAPS))
-    show_replaced.show(pairs, detect, THRESHOLD, colour=sys.stdout.isatty())
-
-
-def _show_own(bundle: str, config: Config) -> None:
-    served = [each.signature for each in objectives.objective_class(config).served]
-    if show_replaced.SIGNATURE in served:
-        _show(show_replaced.load(bundle))
-    else:
-        print(f"left out: config.objective.name={config.objective.name} trains no detector of them")
-
-
-def _show_ready() -> None:
-    model = loaded.load(READY)
-
-    def detect(texts):
-        found: Any = model.predict(texts)
-        return [words_of(text, _columns(tokens)) for text, tokens in zip(texts, found, strict=True)]
-
-    _show(detect)
-
-
-def _columns(tokens: list[dict[str, Any]]) -> dict[str, list]:
-    """What `predict` says of a text's tokens, as the signature detect_replaced says it."""
-    return {
-        "start_offset": [token["start"] for token in tokens],
-        "end_offset": [token["end"] for token in tokens],
-        "replaced_probability": [token["replaced_probability"] for token in tokens],
-    }

@@ -27,6 +27,7 @@ SHORTENED = (
     ("generator_optimizer", "warmup_steps"),
 )
 FEWEST_SHORTENED = 10  # steps of such a run
+SLACK = 0.1  # of a time budget
 _ROUND_TO = 100
 _TIMED_SECONDS = 3.0
 
@@ -120,6 +121,21 @@ class TimeBudget:
         assert self._minutes is not None
         left = 60 * self._minutes - self.elapsed - self.estimate(others)
         return choose_steps(most, left, step_seconds)
+
+    def leaves_time(self, others: float, spent: float, expected: float) -> bool:
+        """Whether there is still time for others, the machine staying as slow as it has become.
+
+        As estimates are no more than that, they may take SLACK longer than the budget.
+
+        Args:
+            others: seconds of what is still to be done, on the machine of the estimates.
+            spent: seconds of what has been done since the machine was measured.
+            expected: seconds that it should have taken.
+        """
+        assert self._minutes is not None
+        slower = max(1.0, spent / expected)
+        seconds = 60 * self._minutes * (1.0 + SLACK)
+        return self.elapsed + slower * self.estimate(others) < seconds
 
     def left(self, seconds: float) -> str:
         """How long is left, in words: the budget, until the machine's speed is known.

@@ -110,9 +110,7 @@ def mean(directory: str, number: int) -> dict[str, np.ndarray]:
         )
     saved = [SavedWeights(directory, path) for path in paths]
     return {
-        path: np.mean([each.read(path) for each in saved], axis=0, dtype=np.float64).astype(
-            np.float32
-        )
+        path: np.asarray(np.mean([each.read(path) for each in saved], 0, np.float64), np.float32)
         for path in saved[-1].shapes
     }
 

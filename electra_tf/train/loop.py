@@ -72,6 +72,8 @@ class Trainer:
         runtime: devices.
         initialize: called with the TrainState when there is no checkpoint yet, to start from
             other values than the fresh ones; such a run is evaluated before its first step.
+        goes_on: asked between steps, with the number of those done, whether to do more: False ends
+            `run`, saved, and the same run may go on later. Not for several workers.
         several_runs: whether `next_run` will follow: then dropout is all that the objective may
             draw of the seed, and the loop evaluates nothing.
 
@@ -88,6 +90,7 @@ class Trainer:
         workdir: str,
         runtime: Runtime,
         initialize: Callable[[TrainState], None] | None = None,
+        goes_on: Callable[[int], bool] | None = None,
         several_runs: bool = False,
     ):
         objective = task.objective
@@ -99,7 +102,7 @@ class Trainer:
         self.model, self._evaluated, self._state = new_state(
             objective, self._optimizers, settings, runtime, several_runs
         )
-        self._initialize, self._peak = initialize, None
+        self._initialize, self._goes_on, self._peak = initialize, goes_on, None
         self._timeline, self._phase = Timeline(objective.phases()), None
         self._take(task, settings, workdir)
         if settings.eval_steps:
@@ -207,6 +210,9 @@ class Trainer:
                 self._evaluate_held_out()
             if self._step < settings.num_steps:
                 self._stop_if_asked()
+                if self._goes_on and not self._goes_on(self._step):
+                    self._checkpoints.save()
+                    return
 
     def _call(self, number):
         with enough_memory(self._settings.batch_size):

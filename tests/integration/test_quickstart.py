@@ -13,7 +13,7 @@ import pytest
 from electra_tf import config as configuration
 from electra_tf.config import Config
 from electra_tf.errors import UserError
-from electra_tf.runs import author_task, quickstart, time_budget
+from electra_tf.runs import author_task, quickstart, swapped_words, time_budget
 from tests.integration.tiny_runs import ROOT, TIME_LIMIT
 
 pytestmark = pytest.mark.slow
@@ -147,5 +147,5 @@ def test_authors_are_told_apart(folder, monkeypatch, capsys):
 def test_an_objective_without_a_detector_shows_no_swapped_words(name, capsys):
     config = Config()
     config.objective.name = name
-    quickstart._show_own("/no/bundle", config)
+    swapped_words.show_own("/no/bundle", config)
     assert f"config.objective.name={name} trains no detector" in capsys.readouterr().out

@@ -19,13 +19,14 @@ STEPS = 4
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    """A run of few steps, evaluated."""
+    """A run of few steps, stopped by its caller and continued, evaluated."""
     config = Config.from_file("configs/electra_small.py")
     fields = tiny_runs.TINY | {"data.dir": data, "train.num_steps": STEPS, "train.log_steps": 2}
     for name, value in (fields | {"optimizer.warmup_steps": 2, "train.eval_steps": 2}).items():
         section, field = name.split(".")
         setattr(getattr(config, section), field, value)
     workdir = str(tmp_path_factory.mktemp("report") / "run")
+    assert pretrain(config, workdir, goes_on=lambda step: step < 2) == 2
     assert pretrain(config, workdir) == STEPS
     evaluation.evaluate(workdir, random_words=True)
     return workdir

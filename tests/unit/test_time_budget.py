@@ -56,6 +56,39 @@ def test_a_slow_machine_has_fewer_steps(slow):
     assert budget.reference(budget.estimate(5.0)) == 5.0
 
 
+def test_a_machine_that_becomes_slower(slow):
+    """Three times as slow as the estimates say from the beginning, then more than that."""
+    budget = TimeBudget(7)
+    budget.measure(Config())
+    assert budget.leaves_time(others=60, spent=50, expected=50)  # they take 180 of 462 s
+    assert budget.leaves_time(others=60, spent=50, expected=100)
+    assert budget.leaves_time(others=60, spent=125, expected=50)
+    assert not budget.leaves_time(others=60, spent=130, expected=50)  # 468 s
+
+
+def test_a_quickstart_stops_training_in_time(tmp_path, slow, monkeypatch, capsys):
+    """Its training is asked after every few steps, from the fewest of use on."""
+    config = Config.from_file("configs/quickstart.py")
+    begun = quickstart._Quickstart(config, str(tmp_path), "docs:novels", 10)
+    begun._stages = begun._list()
+    begun._choose()
+    answers = {}
+
+    def pretrain(config, workdir, goes_on):
+        start = time.monotonic()
+        for step, seconds in ((900, 400), (1100, 130), (1200, 430)):
+            monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: start + seconds)
+            answers[step] = goes_on(step)
+        return 1200
+
+    monkeypatch.setattr(quickstart.pretraining, "pretrain", pretrain)
+    begun._pretrain()
+    assert answers == {900: True, 1100: True, 1200: False}
+    said = capsys.readouterr().out
+    num_steps = config.train.num_steps
+    assert f"Stopped at step 1,200 of {num_steps:,}, for --minutes=10: the machine has" in said
+
+
 def test_a_quickstart_decides_once(tmp_path, slow, capsys):
     def steps(minutes, num_steps=4500) -> int:
         config = Config.from_file("configs/quickstart.py")
