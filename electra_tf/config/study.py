@@ -90,6 +90,7 @@ class Study:
         vocab_size: of the vocabulary that is learnt, and that operations are counted with.
         corpus: text, as `electra_tf build_dataset --input` takes it.
         data_dir: shards; empty: they are made of the corpus.
+        vocab_flags: of `electra_tf learn_vocab`; its `kind` is the shards' tokenizer, too.
         data_flags: of `electra_tf build_dataset`.
         tasks_dir: where the data of the probes lie.
         probes: what is asked.
@@ -111,6 +112,7 @@ class Study:
     vocab_size: int = 30522
     corpus: Sequence[str] = ()
     data_dir: str = ""
+    vocab_flags: Flags = dataclasses.field(default_factory=dict)
     data_flags: Flags = dataclasses.field(default_factory=dict)
     tasks_dir: str = ""
     probes: Sequence[Probe] = ()

@@ -16,6 +16,7 @@ from electra_tf.config import FinetuneConfig
 from electra_tf.config.study import Flags, Probe, Row, Study
 from electra_tf.json_files import read_json
 from electra_tf.lab.compute import Plan, set_fields
+from electra_tf.text import tokenization
 
 STAGES = ("vocabulary", "shards", "pretrain", "probes")  # each needs those before it
 RESULTS = "results"  # what comes after them
@@ -95,7 +96,9 @@ def build(study: Study, plans: Mapping[str, Plan], root: str) -> dict[str, list[
 
 def _data(study: Study, root: str, stages: dict[str, list[Task]]) -> str:
     """Adds what makes the shards; returns where they will be."""
-    vocab, shards = (os.path.join(root, "data", name) for name in ("vocab.txt", "shards"))
+    kind = str(study.vocab_flags.get("kind", "wordpiece"))
+    (file,) = tokenization.file_names({"name": kind})
+    vocab, shards = (os.path.join(root, "data", name) for name in (file, "shards"))
     inputs = [f"--input={each}" for each in study.corpus]
     described = os.path.join(shards, "dataset.json")
     learn = Task(
@@ -103,12 +106,14 @@ def _data(study: Study, root: str, stages: dict[str, list[Task]]) -> str:
         (
             "learn_vocab",
             *inputs,
-            *_flags({"vocab_size": study.vocab_size, "output": vocab}),
+            *_flags({"vocab_size": study.vocab_size, "output": vocab, **study.vocab_flags}),
         ),
         os.path.join(root, "data", "vocab.log"),
         lambda: os.path.exists(vocab),
     )
     settings = {"vocab": vocab, "output_dir": shards, "seq_length": study.seq_length}
+    if "kind" in study.vocab_flags:
+        settings["tokenizer"] = kind
     build = Task(
         "data/shards",
         ("build_dataset", *inputs, *_flags({**settings, **study.data_flags})),

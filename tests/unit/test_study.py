@@ -220,6 +220,21 @@ def test_commands():
     assert [shlex.split(line)[1] for line in lines["probes"][3:]] == ["evaluate", "finetune"]
 
 
+def test_a_study_with_another_tokenizer():
+    of = study(vocab_flags={"kind": "sentencepiece", "character_coverage": 1.0})
+    tasks = stages.build(of, plans_of(of), "out")
+    model = "out/data/spiece.model"
+    assert tasks["vocabulary"][0].line == (
+        f"electra_tf learn_vocab --input=corpus.txt --vocab_size=8192 --output={model} "
+        "--kind=sentencepiece --character_coverage=1.0"
+    )
+    assert f"--vocab={model}" in tasks["shards"][0].arguments
+    assert "--tokenizer=sentencepiece" in tasks["shards"][0].arguments
+    with pytest.raises(UserError, match="The tokenizer must be one of wordpiece, sentencepiece"):
+        of = study(vocab_flags={"kind": "words"})
+        stages.build(of, plans_of(of), "out")
+
+
 def test_given_shards_need_no_corpus():
     of = study(corpus=[], data_dir="shards")
     of.validate().require_data()
