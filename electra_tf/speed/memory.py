@@ -61,7 +61,7 @@ _LAYER = (  # models/transformer.py, layers.py and attention.py, for each token 
     _Kept("outputs of the normalisations", 2, "H"),
     _Kept("feed-forward: before GELU, after it", 2, "F"),
 )
-_GATE = (_Kept("gate, before GELU", 1, "F"),)  # beside those of _LAYER
+_GATE = (_Kept("gate, before GELU; both multiplied", 2, "F"),)  # beside those of _LAYER
 _BLOCKS = (_Kept("keys and values once more, with their neighbours", 6, "H"),)  # models/windows.py
 _BACKWARD = (_Kept("gradient in one layer, the last", 1, "F"),)  # for each token
 _DETECTION = (_Kept("dense layer: before GELU, after it", 2, "H"),)  # for each token
