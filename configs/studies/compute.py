@@ -13,7 +13,6 @@ import os
 from electra_tf.config.study import Row, Study
 
 FACTORS = {"tiny": (1, 4, 16), "paper": (1 / 16, 1 / 4, 1)}
-BERT = {"config.objective.name": "mlm"}
 
 
 def get_config(size: str = "tiny") -> Study:
@@ -21,7 +20,7 @@ def get_config(size: str = "tiny") -> Study:
     study.title = "ELECTRA and BERT over compute"
     study.rows = [
         Row(f"{name}_{step}", flags, compute=factor, series=name)
-        for name, flags in (("electra", {}), ("mlm", BERT))
+        for name, flags in (("electra", {}), ("mlm", study.rows[0].flags))
         for step, factor in enumerate(FACTORS[size], 1)
     ]
     return study

@@ -27,6 +27,6 @@ def get_config(size: str = "tiny") -> Study:
             {"config.objective.generator_steps": 0.5},
         ),
         Row("adversarial", {"config.objective.name": "adversarial"}),
-        Row("mlm", {"config.objective.name": "mlm"}),
+        *study.rows,
     ]
     return study

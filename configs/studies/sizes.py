@@ -8,9 +8,11 @@ paper:     configs/electra_base.py, 6.4e19 FLOPs a row as the paper counts; GLUE
 Data:      --corpus=TEXT, or --data_dir=SHARDS of length 16 (paper: 512). --tasks_dir=DIR has
            glue/STS-B and conll/conll2000 (paper: all of GLUE). Fine-tunings on GLUE are no part of
            tiny: at this compute they barely leave chance (docs/finetuning.md).
+Row:       BERT's masked language model, for the studies that compare with it; tiny: at its own
+           best learning rate of those that learning_rate.py tries, others keep the config's.
 """
 
-from electra_tf.config.study import Probe, Study
+from electra_tf.config.study import Probe, Row, Study
 from electra_tf.errors import UserError
 
 # By GLUE's folder: config, and where results.json has the paper's metric.
@@ -24,6 +26,7 @@ GLUE = {
     "QNLI": ("qnli", "median.dev.accuracy"),
     "RTE": ("rte", "median.dev.accuracy"),
 }
+MLM = {"config.objective.name": "mlm"}
 HELD_OUT = {"masked accuracy": "masked_lm_accuracy", "detection AUC": "disc_auc"}
 
 
@@ -35,6 +38,7 @@ def get_config(size: str = "tiny") -> Study:
     held_out = Probe("held_out", "evaluate", HELD_OUT)
     if size == "paper":
         return Study(
+            rows=[Row("mlm", MLM)],
             config="configs/electra_base.py",
             compute=6.4e19,
             count="paper",
@@ -58,6 +62,7 @@ def get_config(size: str = "tiny") -> Study:
         flags={"max_seq_length": 16},
     )
     return Study(
+        rows=[Row("mlm", {**MLM, "config.optimizer.learning_rate": 2e-3})],
         config="configs/electra_tiny.py:16",
         flags={"config.train.eval_steps": 0},
         shares={"config.optimizer.warmup_steps": 0.05, "config.train.checkpoint_steps": 0.25},

@@ -13,7 +13,6 @@ import os
 from electra_tf.config.study import Row, Study
 
 PAPER = {16: 79.9, 8: 79.0, 4: 77.7, 2: 76.0, 1: 74.1}  # by sixteenths of the longest training
-BERT = {"config.objective.name": "mlm"}
 
 
 def get_config(size: str = "tiny") -> Study:
@@ -36,7 +35,7 @@ def get_config(size: str = "tiny") -> Study:
         ),
         Row(
             "bert",
-            BERT,
+            study.rows[0].flags,
             compute=16,
             steps=1_450_000 if is_paper else 0,
             series="bert",

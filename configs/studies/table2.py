@@ -20,7 +20,7 @@ def get_config(size: str = "tiny") -> Study:
     is_paper = size == "paper"
     if is_paper:
         study.config = "configs/electra_large.py"
-    mlm = {"config.objective.name": "mlm"}
+    mlm = study.rows[0].flags
     study.rows = [
         Row("electra_400k", steps=400_000 * is_paper, paper=89.0),
         Row("electra_1750k", compute=4.375, steps=1_750_000 * is_paper, paper=89.5),

@@ -99,7 +99,7 @@ def test_every_command_works_in_an_empty_folder(installed, tmp_path):
     configs = sorted(
         path.relative_to(ROOT / "configs").as_posix()
         for path in (ROOT / "configs").rglob("*.py")
-        if path.name != "sizes.py"  # a study without rows, for the others
+        if path.name != "sizes.py"  # no study of its own
     )
     code = (
         "import sys; from electra_tf.config.experiment import execute\n"
