@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = {
-    "durations": 0, "errors": 0, "locks": 0, "pretrained": 0,
+    "durations": 0, "errors": 0, "file_systems": 0, "locks": 0, "pretrained": 0,
     "extras": 1, "files": 1, "first_bytes": 1, "json_files": 1, "keras_backend": 1, "stderr": 1,
     "features": 2, "config": 2,
     "text": 3, "models": 3,
