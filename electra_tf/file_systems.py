@@ -43,6 +43,11 @@ def is_same(path: str, other: str) -> bool:
     return real(path) == real(other)
 
 
+def join(directory: str, path: str) -> str:
+    """As os.path.join: a URL, too, is absolute."""
+    return path if is_url(path) else os.path.join(directory, path)
+
+
 def exists(path: _Path) -> bool:
     """As os.path.exists."""
     return _asked("exists", path) if is_url(path) else os.path.exists(path)
@@ -89,10 +94,7 @@ def matching(directory: str, pattern: str) -> list[str]:
 def files_below(directory: str) -> list[str]:
     """Relative paths, with "/" between, of all that is no directory, at any depth."""
     if is_url(directory):
-        start = os.path.join(directory, "")
-        walked = _asked("walk", start)
-        found = [os.path.join(folder, name) for folder, _, each in walked for name in each]
-        return [path.removeprefix(start) for path in found if not path.endswith("/")]
+        return list(_files_below(directory, ""))
     below = pathlib.Path(directory).rglob("*")
     files = [each for each in below if each.is_symlink() or not each.is_dir()]
     return [each.relative_to(directory).as_posix() for each in files]
@@ -161,14 +163,18 @@ def copy_file(source: _Path, target: str) -> None:
         _gfile().copy(os.fspath(source), temporary)
 
 
-def copy_tree(source: str, url: str, last: str | None = None) -> None:
-    """Copies a directory to a URL, file by file.
+def copy_tree(source: str, target: str, first: str = "", last: str = "") -> None:
+    """Copies a directory, file by file; a local one must be new.
 
     Args:
-        last: the file to copy when all others are there, by which readers know that they are.
+        first: the file to copy before all others, at a URL.
+        last: and when they are there, by which readers know that they are.
     """
-    for name in sorted(files_below(source), key=lambda each: (each == last, each)):
-        copy_file(os.path.join(source, name), os.path.join(url, name))
+    if not is_url(target):
+        shutil.copytree(source, target)
+        return
+    for name in sorted(files_below(source), key=lambda each: (each == last, each != first, each)):
+        copy_file(os.path.join(source, name), os.path.join(target, name))
 
 
 def swap(path: str, other: str) -> None:
@@ -181,6 +187,15 @@ def swap(path: str, other: str) -> None:
         os.rename(f"{path}.old", path)
 
 
+def _files_below(url: str, folder: str) -> Iterator[str]:
+    for name in names(os.path.join(url, folder)):
+        name = os.path.join(folder, name)
+        if is_dir(os.path.join(url, name)):
+            yield from _files_below(url, name)
+        elif exists(os.path.join(url, name)):  # ram:// lists a.b in a, too, as .b
+            yield name
+
+
 def _gfile():
     import tensorflow as tf  # not before it is needed: --help stays quick
 
@@ -190,8 +205,7 @@ def _gfile():
 def _asked(function: str, path: _Path):
     path = os.fspath(path)
     with _os_errors(path):
-        answer = getattr(_gfile(), function)(path)
-        return list(answer) if function == "walk" else answer
+        return getattr(_gfile(), function)(path)
 
 
 @contextlib.contextmanager

@@ -85,9 +85,9 @@ class SavedWeights:
         try:
             return function(*args)
         except UNREADABLE as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise UserError(
-                f"A checkpoint must be complete and readable. Received: {self._path} "
-                f"({str(error).splitlines()[0]})"
+                f"A checkpoint must be complete and readable. Received: {self._path} ({reason})"
             ) from None
 
 

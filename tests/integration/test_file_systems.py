@@ -3,6 +3,7 @@
 That lives in one process, so what other tests call as commands is called as functions here.
 """
 
+import gzip
 import json
 import os
 
@@ -17,6 +18,7 @@ from electra_tf import file_systems, files
 from electra_tf.errors import UserError
 from electra_tf.runs import start_check
 from electra_tf.runs.evaluation import evaluate
+from electra_tf.serving.checking import contents
 from electra_tf.train import log
 
 
@@ -64,10 +66,10 @@ def assert_same_runs(run: str, other: str) -> None:
 
 @pytest.fixture(scope="module")
 def runs(places):
-    """In each place a run that was evaluated; the URL's stopped on its way and went on."""
+    """In each place a run that ended, went on and was evaluated."""
     found = {}
     for name, place in places.items():
-        for num_steps in (10, 20) if name == "url" else (20,):
+        for num_steps in (10, 20):
             more = {"train.num_steps": num_steps, "train.eval_steps": 10, "data.vocab_file": ""}
             assert electra_tf.pretrain(config_of(place, **more), f"{place}/run") == num_steps
         found[name] = f"{place}/run"
@@ -111,14 +113,14 @@ def copy(run: str, name: str, left_out: str) -> str:
         ("config.json", "must contain config.json.*Received: ram://copies/0, "),
         ("ckpt-", "There must be a checkpoint.*ram://copies/1/checkpoints, which has none"),
         (".data-", "checkpoint must be complete.*ram://copies/2/checkpoints/ckpt-20"),
-        ("vocab.txt", "ram://copies/3 without vocab.txt"),
+        ("vocab.txt", "vocabulary must be a readable file.*ram://copies/3/vocab.txt"),
     ],
 )
-def test_what_is_there_in_part_is_refused(runs, request, left_out, told):
+def test_what_is_there_in_part_is_refused(runs, left_out, told):
     number = ("config.json", "ckpt-", ".data-", "vocab.txt").index(left_out)
     url = copy(runs["url"], str(number), left_out)
     with pytest.raises(UserError, match=told):
-        electra_tf.load(url)
+        evaluate(url)
 
 
 def test_paths_of_urls():
@@ -172,3 +174,83 @@ def test_outputs_are_urls_only_where_a_command_can_write_them():
             file.write("b")
         assert not file_systems.exists(f"{url}/new/b")
     assert file_systems.read_bytes(f"{url}/new/b") == b"b"
+
+
+@pytest.fixture(scope="module")
+def tuned(places, runs):
+    """In each place a classification of two trials, of files there, from the run there."""
+    found, random = {}, np.random.default_rng(0)
+    texts = [" ".join(f"word{word}" for word in random.integers(0, 40, 6)) for _ in range(60)]
+    rows = [{"text": text, "label": f"{'word1' in text}"} for text in texts]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    for name, place in places.items():
+        files.write_text(f"{place}/task/train.jsonl", "".join(lines[:48]))
+        packed = gzip.compress("".join(lines[48:]).encode())
+        files.write_bytes(f"{place}/task/dev.jsonl.gz", packed)
+        config = electra_tf.FinetuneConfig.from_file("configs/custom.py:classification")
+        config.data.dir, config.init_from, config.num_trials = f"{place}/task", runs[name], 2
+        config.task.max_seq_length, config.train.batch_size = tiny_runs.LENGTH, 8
+        config.train.num_epochs, config.train.log_steps = 2.0, 2
+        found[name] = f"{place}/tuned"
+        electra_tf.finetune(config, found[name])
+    return found
+
+
+@pytest.mark.slow
+def test_finetuning_is_as_a_local_one(tuned):
+    """Weights, results, predictions, and which files there are."""
+    local, url = tuned.values()
+    names = {name for name in file_systems.files_below(local) if "tfevents" not in name}
+    there = set(file_systems.files_below(url))
+    assert names == {name for name in there if "tfevents" not in name}
+    assert "checkpoints/checkpoint" in there and not any("trial_0/checkp" in it for it in there)
+    for name in names - {"config.json"}:
+        if name.endswith("metrics.jsonl"):
+            assert lines_of(f"{local}/{name}"[:-14]) == lines_of(f"{url}/{name}"[:-14]) != []
+        elif "checkpoints/" not in name:
+            content = file_systems.read_bytes(f"{url}/{name}")
+            assert content == file_systems.read_bytes(f"{local}/{name}"), name
+    weights, others = weights_of(local), weights_of(url)
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, others[name], err_msg=name)
+    part = copy(url, "tuned", "checkpoints/checkpoint")
+    assert electra_tf.load(part)  # the list alone is lost, which is no harm
+    with pytest.raises(UserError, match="must be a checkpoint.*which has none"):
+        electra_tf.load(copy(url, "part", "ckpt-"))
+    with pytest.raises(UserError, match="fine-tuning must be complete.*without checkpoints/"):
+        electra_tf.load(copy(url, "begun", "checkpoints/"))
+
+
+@pytest.mark.slow
+def test_an_export_answers_as_a_local_one(places, tuned):
+    answers = []
+    for name, place in places.items():
+        path = electra_tf.export(tuned[name], f"{place}/serving")
+        assert path == f"{place}/serving/1"
+        answers.append(answers_of(path))
+        assert set(file_systems.names(f"{place}/serving")) - {".lock"} == {"1"}
+    for name, value in answers[0].items():
+        np.testing.assert_array_equal(value, answers[1][name], err_msg=name)
+    local, url = (set(file_systems.files_below(f"{place}/serving/1")) for place in places.values())
+    assert local == url and {"saved_model.pb", "model_card.json"} < url
+    # What is there in part is no bundle, and may be replaced.
+    serving, part = f"{places['url']}/serving", f"{places['url']}/serving/1"
+    file_systems.remove(f"{part}/saved_model.pb")
+    with pytest.raises(UserError, match="must be a directory with saved_model.pb"):
+        contents.read_bundle(part)
+    with pytest.raises(UserError, match="new or an empty directory. Received: ram:"):
+        electra_tf.export(tuned["url"], serving, version=1)
+    assert electra_tf.export(tuned["url"], serving, version=1, overwrite=True) == part
+    assert contents.structure_problems(contents.read_bundle(part)) == []
+    for name, value in answers_of(part).items():
+        np.testing.assert_array_equal(value, answers[0][name], err_msg=name)
+
+
+def answers_of(bundle: str) -> dict[str, np.ndarray]:
+    """What the default signature answers to two texts."""
+    signature = tf.saved_model.load(bundle).signatures["serving_default"]
+    ((name, _),) = signature.structured_input_signature[1].items()
+    found = signature(**{name: tf.constant(["word1 word2", "word3 nothing known"])})
+    assert found
+    return {key: value.numpy() for key, value in found.items()}
