@@ -232,4 +232,7 @@ def _os_errors(path: _Path) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path)) from None
     except tf.errors.OpError as error:
         said = error.message.partition("\n")[0] or type(error).__name__
+        if isinstance(error, tf.errors.UnimplementedError):
+            schemes = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
+            said += f"; TensorFlow has {', '.join(schemes)} here"
         raise OSError(errno.EIO, said, os.fspath(path)) from error
