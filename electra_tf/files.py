@@ -6,16 +6,14 @@ removed by the next call that would write NAME, also if it may not.
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import os
-import pathlib
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from electra_tf import locks, pretrained
+from electra_tf import file_systems, locks, pretrained
 from electra_tf.errors import UserError, room_for
 
 _LONGEST_NAME = 240  # bytes; file systems take 255, and the folder of unfinished work adds 14
@@ -37,13 +35,11 @@ class Kind:
 
     def require(self, path: str) -> None:
         """Raises UserError if there is anything at `path` but a directory of this kind."""
-        if not os.path.isfile(os.path.join(path, self.marker)):
+        if not file_systems.is_file(os.path.join(path, self.marker)):
             reason = f"which has no {self.marker}"
         else:
             known = re.compile("|".join((re.escape(self.marker), *self.entries)))
-            found = pathlib.Path(path).rglob("*")
-            files = [each for each in found if each.is_symlink() or not each.is_dir()]
-            names = [each.relative_to(path).as_posix() for each in files]
+            names = file_systems.files_below(path)
             foreign = [name for name in names if not known.fullmatch(name)]
             if not foreign:
                 return
@@ -60,7 +56,7 @@ def expand(path: str | os.PathLike) -> str:
     """
     path = os.fspath(path)
     if not path.startswith(pretrained.PREFIX):
-        return path if "://" in path else os.path.expanduser(path)
+        return path if file_systems.is_url(path) else os.path.expanduser(path)
     known = pretrained.directories()
     if path not in known:
         raise UserError(f"A model must be one of {', '.join(known)}. Received: {path}")
@@ -73,6 +69,7 @@ def output(
     *,
     inputs: Iterable[str | os.PathLike] = (),
     overwrite: bool = False,
+    url: bool = False,
 ) -> str:
     """Decides whether a command may write there; asked before any work.
 
@@ -84,6 +81,7 @@ def output(
         kind: what the directory will be; None: the output is a file.
         inputs: files and directories that the command reads.
         overwrite: whether something of the same kind may be replaced.
+        url: whether it may lie on any file system of TensorFlow, such as gs://bucket/x.
 
     Returns:
         The expanded path.
@@ -91,15 +89,16 @@ def output(
     Raises:
         UserError: it may not.
     """
-    path = _local(path)
-    real = os.path.realpath(path)
+    path = _place(path, url)
+    real = file_systems.real(path)
     _remove_unfinished(real)
-    is_there = os.path.lexists(real) and not (kind and _is_empty_directory(real))
+    is_there = file_systems.is_there(real) and not (kind and file_systems.is_empty_dir(real))
     for each in map(expand, inputs):
         _require_apart(path, each, may_lie_in=kind is None and not is_there)
     if kind is None:
-        if path.endswith(os.sep) or is_there and not os.path.isfile(real):
-            what = "directory" if path.endswith(os.sep) or os.path.isdir(real) else "device"
+        if path.endswith(os.sep) or is_there and not file_systems.is_file(real):
+            is_dir = path.endswith(os.sep) or file_systems.is_dir(real)
+            what = "directory" if is_dir else "device"
             raise UserError(f"The output must be a file. Received: {path}, a {what}")
         if is_there and not overwrite:
             raise UserError(
@@ -107,7 +106,7 @@ def output(
                 "--overwrite"
             )
     else:
-        if not overwrite or not os.path.isdir(real):
+        if not overwrite or not file_systems.is_dir(real):
             require_new(path)
         if is_there:
             kind.require(path)
@@ -117,29 +116,32 @@ def output(
     return path
 
 
-def workdir(path: str | os.PathLike, inputs: Iterable[str], own: Iterable[str]) -> str:
+def workdir(
+    path: str | os.PathLike, inputs: Iterable[str], own: Iterable[str], *, url: bool = False
+) -> str:
     """Decides whether a run or an export may go on in a directory; returns its expanded path.
 
     Args:
         path: of the directory; made if missing.
         inputs: files and directories that are read.
         own: names in the directory that a run replaces, where its config.json is there, too.
+        url: as of `output`.
 
     Raises:
         UserError: there is a file, an input, or something of the user's own.
     """
-    path = _local(path)
-    if any(_is_same(path, expand(each)) for each in inputs if each):
+    path = _place(path, url)
+    if any(file_systems.is_same(path, expand(each)) for each in inputs if each):
         raise UserError(f"The output must leave the inputs alone. Received: {path}, which is one")
-    if os.path.lexists(path) and not os.path.isdir(path):
+    if file_systems.is_there(path) and not file_systems.is_dir(path):
         raise UserError(f"The output must be a directory. Received: {path}, a file")
-    for name in () if os.path.exists(os.path.join(path, "config.json")) else own:
-        if os.path.lexists(os.path.join(path, name)):
+    for name in () if file_systems.exists(os.path.join(path, "config.json")) else own:
+        if file_systems.is_there(os.path.join(path, name)):
             raise UserError(
                 f"A workdir must be new or a run's, with config.json. Received: {path} without it, "
                 f"but with {name}"
             )
-    _require_place(path, os.path.join(os.path.realpath(path), "config.json"))
+    _require_place(path, os.path.join(file_systems.real(path), "config.json"))
     return path
 
 
@@ -150,6 +152,10 @@ def write_text(path: str, text: str) -> None:
 
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a file, complete or not at all; makes its directory."""
+    if file_systems.is_url(path):
+        with room_for(path):
+            file_systems.write_bytes(path, content)
+        return
     with new_file(path) as temporary, open(temporary, "wb") as file:
         file.write(content)
 
@@ -157,6 +163,12 @@ def write_bytes(path: str, content: bytes) -> None:
 @contextlib.contextmanager
 def new_file(path: str) -> Iterator[str]:
     """A name to write to, whose file becomes `path` at the end of the block if all went well."""
+    if file_systems.is_url(path):
+        with tempfile.TemporaryDirectory() as folder, room_for(path):
+            temporary = os.path.join(folder, os.path.basename(path))
+            yield temporary
+            file_systems.copy_file(temporary, path)
+        return
     real = os.path.realpath(path)
     with work_folder(path) as folder:
         temporary = os.path.join(folder, os.path.basename(real))
@@ -194,7 +206,7 @@ def publish(folder: str, path: str, replaced: Kind | None = None) -> None:
         replaced: see `new_directory`.
     """
     real = os.path.realpath(path)
-    if replaced is None or not os.path.lexists(real) or _is_empty_directory(real):
+    if replaced is None or not os.path.lexists(real) or file_systems.is_empty_dir(real):
         try:
             os.rename(folder, real)
         except OSError:
@@ -202,7 +214,7 @@ def publish(folder: str, path: str, replaced: Kind | None = None) -> None:
             raise
         return
     replaced.require(path)
-    _swap(folder, real)
+    file_systems.swap(folder, real)
 
 
 @contextlib.contextmanager
@@ -261,12 +273,15 @@ def remove_leftovers(parent: str, pattern: str) -> None:
 def one_writer(directory: str) -> Iterator[None]:
     """Holds a directory against a second writer while the block runs; see `locks.hold`.
 
+    Not one of a URL: there are no locks, and two writers make a mixture.
+
     Raises:
         UserError: another process or thread writes there.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(directory))
+            if not file_systems.is_url(directory):
+                stack.enter_context(locks.hold(directory))
         except locks.InUse as other:
             raise UserError(other.describe(directory)) from None
         yield
@@ -274,15 +289,17 @@ def one_writer(directory: str) -> Iterator[None]:
 
 def require_new(path: str) -> None:
     """Raises UserError if there is something at `path` other than an empty folder."""
-    if os.path.lexists(path) and not _is_empty_directory(path):
+    if file_systems.is_there(path) and not file_systems.is_empty_dir(path):
         raise UserError(
             f"The output must be a new or an empty directory. Received: {path}; choose another or "
             "pass --overwrite"
         )
 
 
-def _local(path: str | os.PathLike) -> str:
+def _place(path: str | os.PathLike, url: bool) -> str:
     path = expand(path)
+    if url and file_systems.is_url(path):
+        return path
     if not path or "\0" in path or "://" in path or path.startswith("~"):
         raise UserError(f"An output must be a path on this machine. Received: {path!r}")
     if pretrained.holds(path):
@@ -293,22 +310,12 @@ def _local(path: str | os.PathLike) -> str:
     return path
 
 
-def _is_empty_directory(path: str) -> bool:
-    return os.path.isdir(path) and not os.listdir(path)
-
-
-def _is_same(path: str, other: str) -> bool:
-    if os.path.exists(path) and os.path.exists(other):
-        return os.path.samefile(path, other)
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
 def _require_apart(path: str, source: str, may_lie_in: bool) -> None:
     """Raises UserError if an output would harm an input."""
-    if _is_same(path, source):
+    if file_systems.is_same(path, source):
         relation = "it is the input"
     else:
-        ours, theirs = (os.path.join(os.path.realpath(each), "") for each in (path, source))
+        ours, theirs = (os.path.join(file_systems.real(each), "") for each in (path, source))
         if theirs.startswith(ours):
             relation = "it contains the input"
         elif ours.startswith(theirs) and not may_lie_in:
@@ -322,6 +329,8 @@ def _require_apart(path: str, source: str, may_lie_in: bool) -> None:
 
 def _require_place(path: str, real: str) -> None:
     """Raises UserError if the directory of an output cannot be made or written to."""
+    if file_systems.is_url(path):
+        return  # which only tells when it is written to
     parent, name = os.path.split(real)
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise UserError(
@@ -333,13 +342,3 @@ def _require_place(path: str, real: str) -> None:
         raise UserError(f"The output must lie in a directory. Received: {path}; {parent} is none")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise UserError(f"The output must be writable. Received: {path}; {parent} is read-only")
-
-
-def _swap(path: str, other: str) -> None:
-    """Swaps two names, in one step where the file system can."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if not rename or rename(here, os.fsencode(path), here, os.fsencode(other), exchange):
-        os.rename(other, f"{path}.old")
-        os.rename(path, other)
-        os.rename(f"{path}.old", path)

@@ -2,6 +2,7 @@
 
 import json
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 
 
@@ -12,8 +13,7 @@ def read_json(path: str) -> dict:
         UserError: the file is not UTF-8, not JSON, or holds no object.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        return json_object(file.read(), path)
+    return json_object(file_systems.read_bytes(path), path)
 
 
 def json_object(content: bytes, path: str) -> dict:

@@ -1,8 +1,8 @@
 """Fine-tunes: `electra_tf finetune --config=configs/glue.py:rte --workdir=RUN`.
 
 The model to start from is --config.init_from=DIR, a model directory or a pre-training run;
-random:DIR takes only its sizes and vocabulary, as a control. The data are local files in the
-task's original layout:
+random:DIR takes only its sizes and vocabulary, as a control. The data are files in the task's
+original layout:
 
   electra_tf finetune --config=configs/glue.py:rte --config.init_from=runs/mine \\
       --config.data.dir=glue/RTE --config.num_trials=3 --workdir=runs/rte

@@ -1,8 +1,9 @@
 """What a path holds that is no run or model directory, and what makes one of it: for messages."""
 
-import glob
 import os
 from typing import Any
+
+from electra_tf import file_systems
 
 _CONFIG = "config.json"
 _HUGGINGFACE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -26,35 +27,35 @@ def describe(path: str) -> str:
     Returns:
         The path with that, as a message says it after "Received: ".
     """
-    found = _found(os.path.normpath(path))
+    found = _found(file_systems.normalized(path))
     return f"{path}, {found}" if found else path
 
 
 def _found(path: str) -> str:
-    if not os.path.lexists(path):
+    if not file_systems.is_there(path):
         return "which is not there"
-    if not os.path.isdir(path):
+    if not file_systems.is_dir(path):
         runtime = _NETWORKS.get(os.path.splitext(path)[1])
         return f"a file for {runtime}; {_FROM_RUN}" if runtime else "a file"
-    if os.path.exists(os.path.join(path, "saved_model.pb")) or _matching(path, "*/saved_model.pb"):
+    if any(_matching(path, graph) for graph in ("saved_model.pb", "*/saved_model.pb")):
         return f"a bundle for servers; {_FROM_RUN}"
-    if any(os.path.exists(os.path.join(path, name)) for name in _HUGGINGFACE):
+    if any(file_systems.exists(os.path.join(path, name)) for name in _HUGGINGFACE):
         return f"a Hugging Face model; {_CONVERT.format(path=path, format='huggingface')}"
     if _originals(path):
         return f"a checkpoint of the original; {_CONVERT.format(path=path, format='google')}"
     for ending, runtime in _NETWORKS.items():
         if _matching(path, f"*{ending}"):
             return f"a directory of files for {runtime}; {_FROM_RUN}"
-    if os.path.exists(os.path.join(path, "dataset.json")):
+    if file_systems.exists(os.path.join(path, "dataset.json")):
         return "a data set, which is for config.data.dir"
     if _matching(path, "ckpt-*.index"):
         return f"checkpoints alone; give the directory of their run, {os.path.dirname(path) or '.'}"
-    if os.path.isdir(os.path.join(path, "checkpoints")):
+    if file_systems.is_dir(os.path.join(path, "checkpoints")):
         return "a run or model of electra_tf; --input_format=electra_tf reads it"
     inside = [os.path.dirname(name) for name in _matching(path, f"*/{_CONFIG}")]
     if inside:
         return f"a directory of others; give one of them, such as {inside[0]}"
-    if os.path.exists(os.path.join(path, _CONFIG)):
+    if file_systems.exists(os.path.join(path, _CONFIG)):
         return f"whose {_CONFIG} is another program's"
     return f"which has no {_CONFIG}"
 
@@ -69,4 +70,4 @@ def _originals(path: str) -> list[str]:
 
 
 def _matching(path: str, pattern: str) -> list[str]:
-    return sorted(glob.glob(os.path.join(glob.escape(path), pattern)))
+    return sorted(file_systems.matching(path, pattern))

@@ -6,6 +6,7 @@ import json
 import os
 from typing import ClassVar, Self
 
+from electra_tf import file_systems
 from electra_tf.config import directories, experiment
 from electra_tf.config.fields import Fields, unknown
 from electra_tf.errors import UserError
@@ -147,7 +148,7 @@ def read_fields(directory: str) -> dict | None:
         UserError: it is not valid, or that of another program's model.
     """
     path = os.path.join(directory, "config.json")
-    if not os.path.exists(path):
+    if not file_systems.exists(path):
         return None
     fields = read_json(path)
     if directories.is_foreign(directory, fields):

@@ -51,7 +51,8 @@ def evaluate(
     workdir = files.expand(workdir)
     # A run's own file is written anew with every evaluation.
     path = os.path.join(workdir, "eval.json") if output is None else output
-    path = files.output(path, inputs=[] if output is None else [workdir], overwrite=output is None)
+    own, inputs = output is None, [] if output is None else [workdir]
+    path = files.output(path, inputs=inputs, overwrite=own, url=True)
     task, model, runtime, step = restore(workdir, data_dir)
     if runtime.is_chief:
         print(f"Evaluating step {step}: {runtime}.", file=sys.stderr)

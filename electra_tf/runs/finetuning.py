@@ -12,9 +12,10 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from electra_tf import files
+from electra_tf import file_systems, files
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.config.json_config import RANDOM
 from electra_tf.errors import UserError
@@ -69,7 +70,7 @@ def finetune(config: FinetuneConfig, workdir: str) -> dict:
         )
     config.validate()
     inputs = (config.data.dir, config.init_from.removeprefix(RANDOM))
-    workdir = files.workdir(workdir, inputs, _OWN)
+    workdir = files.workdir(workdir, inputs, _OWN, url=True)
     former = _former(workdir)
     runtime = strategy.start(
         config.runtime, config.train.seed, former and former.runtime, num_steps=0
@@ -165,7 +166,7 @@ class _Source:
 
 def _former(workdir: str) -> FinetuneConfig | None:
     """The config of the fine-tuning that a workdir holds, if it holds one."""
-    if not os.path.exists(os.path.join(workdir, "config.json")):
+    if not file_systems.exists(os.path.join(workdir, "config.json")):
         return None
     return FinetuneConfig.load(workdir)
 
@@ -173,19 +174,46 @@ def _former(workdir: str) -> FinetuneConfig | None:
 def _keep_best(best: int, num_trials: int, workdir: str) -> None:
     """Makes the workdir the best trial's model directory, and drops the trials' checkpoints."""
     trials = [os.path.join(workdir, f"trial_{number}") for number in range(num_trials)]
-    if os.path.exists(os.path.join(trials[best], "checkpoints")):  # else a former call has done it
-        for name, copy in (("predictions", shutil.copytree), ("checkpoints", _copy_weights)):
+    if file_systems.exists(_mark(trials[best])):  # else a former call has done it
+        for name, copy in (("predictions", file_systems.copy_tree), ("checkpoints", _copy_weights)):
             source, target = os.path.join(trials[best], name), os.path.join(workdir, name)
-            if not os.path.exists(source):
+            if not file_systems.exists(source):
                 continue  # no predictions: there is only a training file
-            shutil.rmtree(f"{target}.tmp", ignore_errors=True)
-            copy(source, f"{target}.tmp")
-            shutil.rmtree(target, ignore_errors=True)
-            os.rename(f"{target}.tmp", target)
-    for folder in (os.path.join(trial, "checkpoints") for trial in trials):
+            with _replacing(target) as folder:
+                copy(source, folder)
+    for trial in trials:
+        mark, folder = _mark(trial), os.path.join(trial, "checkpoints")
+        if file_systems.is_url(trial):
+            if file_systems.exists(mark):
+                file_systems.remove(mark)  # first, so that a part is not taken for all
+            file_systems.remove_tree(folder)
+            continue
         if os.path.exists(folder):
             os.rename(folder, f"{folder}.tmp")  # never there in part
         shutil.rmtree(f"{folder}.tmp", ignore_errors=True)
+
+
+def _mark(trial: str) -> str:
+    """What is there as long as a trial's checkpoints are complete: of a URL a file."""
+    folder = os.path.join(trial, "checkpoints")
+    return os.path.join(folder, "checkpoint") if file_systems.is_url(trial) else folder
+
+
+@contextlib.contextmanager
+def _replacing(target: str) -> Iterator[str]:
+    """A name to write a directory to, which becomes `target` at the end of the block.
+
+    Of a URL it is that itself. TensorFlow writes the file that lists the checkpoints last, and a
+    model without it is refused.
+    """
+    if file_systems.is_url(target):
+        file_systems.remove_tree(target)
+        yield target
+        return
+    shutil.rmtree(f"{target}.tmp", ignore_errors=True)
+    yield f"{target}.tmp"
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(f"{target}.tmp", target)
 
 
 def _copy_weights(source: str, target: str) -> None:
@@ -198,7 +226,7 @@ def _copy_weights(source: str, target: str) -> None:
 def _compare(config: FinetuneConfig, workdir: str) -> None:
     """Refuses to mix trials of different settings, and to forget some of them."""
     path = os.path.join(workdir, _RESULTS)
-    if os.path.exists(path):
+    if file_systems.exists(path):
         number = len(read_json(path)["trials"])
         if number > config.num_trials:
             raise UserError(

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from electra_tf import config as configuration
-from electra_tf import files, objectives
+from electra_tf import file_systems, files, objectives
 from electra_tf.config import Config
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
@@ -120,7 +120,7 @@ def open_workdir(config: Config, workdir: str) -> tuple[str, Config | None]:
     Raises:
         UserError: no run may be there.
     """
-    workdir = files.workdir(workdir, [config.data.dir], _OWN)
+    workdir = files.workdir(workdir, [config.data.dir], _OWN, url=True)
     return workdir, _former(workdir)
 
 
@@ -177,7 +177,7 @@ def open_task(
 
 def _former(workdir: str) -> Config | None:
     """The config of the run that a workdir holds, if it holds one."""
-    if not os.path.exists(os.path.join(workdir, "config.json")):
+    if not file_systems.exists(os.path.join(workdir, "config.json")):
         return None
     return objectives.validate(configuration.load(workdir))
 
@@ -290,7 +290,7 @@ class Start:
 
 def _write_description(task: PretrainingTask, config: Config, workdir: str) -> None:
     """Writes config.json and the tokenizer's files."""
-    os.makedirs(workdir, exist_ok=True)
+    file_systems.make_dirs(workdir)
     write_text(os.path.join(workdir, "config.json"), config.to_json())
     settings = tokenization.settings_of(config.data)
     if tokenization.find(settings, workdir) is None:
@@ -343,4 +343,4 @@ def _compare(old: Config, new: Config, workdir: str) -> None:
 
 
 def _is_same(directory: str, other: str) -> bool:
-    return bool(directory and other) and os.path.realpath(directory) == os.path.realpath(other)
+    return bool(directory and other) and file_systems.real(directory) == file_systems.real(other)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from electra_tf import files, locks, objectives
+from electra_tf import file_systems, files, locks, objectives
 from electra_tf.config import Config
 from electra_tf.data import dataset
 from electra_tf.data.description import read_description
@@ -260,10 +260,13 @@ def _workdir(found, config, workdir, former, size):
     state = "new"
     if former is not None:
         with found.noting():
-            step = SavedWeights(directory).step if os.path.isdir(directory) else 0
+            step = SavedWeights(directory).step if file_systems.is_dir(directory) else 0
             state = f"continues at step {step:,} of {train.num_steps:,}"
             state += "; nothing is left to train" if step >= train.num_steps else ""
     found.tell("workdir", f"{workdir}: {state}")
+    if file_systems.is_url(workdir):
+        found.tell("", "whether another run writes there, and how much room there is, is not known")
+        return
     with found.noting():
         try:
             locks.require_unused(workdir)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from electra_tf import file_systems
 from electra_tf.config import TrainConfig
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.files import write_text
@@ -61,7 +62,7 @@ class Trials:
     def result(self, number: int) -> dict:
         """What result.json of trial `number` holds; trains or continues it if there is none."""
         path = os.path.join(self._directory(number), _RESULT)
-        if not os.path.exists(path):
+        if not file_systems.exists(path):
             self.run(number)
             self._runtime.least(0)  # all workers wait for the chief's files
         return read_json(path)
@@ -80,7 +81,7 @@ class Trials:
             one_width=self._runtime.xla or self._runtime.compiles_blocks,
         )
         trainer = self._ready(task, loop_task, settings, optimizer, directory)
-        os.makedirs(directory, exist_ok=True)
+        file_systems.make_dirs(directory)
         if self._runtime.is_chief:
             self._begin(self._tokenizer.vocabulary)
         trainer.run()
@@ -110,7 +111,7 @@ class Trials:
     def _begin(self, vocabulary: Vocabulary):
         """Writes what makes the workdir a model directory; later trials leave it as it is."""
         path = os.path.join(self._workdir, "config.json")
-        if not os.path.exists(path):
+        if not file_systems.exists(path):
             write_text(path, self._config.to_json())
         if tokenization.find(tokenization.settings_of(self._config.data), self._workdir) is None:
             vocabulary.save(self._workdir)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from electra_tf import config as configuration
+from electra_tf import file_systems
 from electra_tf.config import Config
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.config.json_config import is_finetuning, read_fields
@@ -69,7 +70,7 @@ def read_encoder(directory: str) -> Pretrained:
 
 def _weights(directory: str) -> SavedWeights:
     path = os.path.join(directory, "checkpoints")
-    if not os.path.exists(path):
+    if not file_systems.exists(path):
         raise UserError(
             "A fine-tuning must be complete before its model can be used: repeat its "
             f"command. Received: {directory} without checkpoints/"

@@ -1,6 +1,5 @@
 """The weights of a checkpoint, by variable path."""
 
-import glob
 import os
 from collections.abc import Mapping
 
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.train.checkpoint import UNREADABLE
 from electra_tf.train.state import AVERAGES, WEIGHTS
@@ -41,7 +41,7 @@ class SavedWeights:
                 f"Received: {directory}, which has none"
             )
         self._path: str = path
-        self._reader = self._guarded(tf.train.load_checkpoint, path)
+        self._reader = self._guarded(tf.compat.v1.train.NewCheckpointReader, path)
         self.step = int(self._read("step"))
         names = {
             name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
@@ -85,9 +85,9 @@ class SavedWeights:
         try:
             return function(*args)
         except UNREADABLE as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise UserError(
-                f"A checkpoint must be complete and readable. Received: {self._path} "
-                f"({str(error).splitlines()[0]})"
+                f"A checkpoint must be complete and readable. Received: {self._path} ({reason})"
             ) from None
 
 
@@ -159,7 +159,7 @@ def _listed(directory: str) -> str | None:
 def _unlisted(directory: str) -> str | None:
     """The newest checkpoint where the file `checkpoint`, which names it, is lost; None of none."""
     found = {}
-    for name in glob.glob(os.path.join(glob.escape(directory), "ckpt-*.index")):
+    for name in file_systems.matching(directory, "ckpt-*.index"):
         step = name.removesuffix(".index").rpartition("-")[2]
         if step.isdecimal():
             found[int(step)] = name.removesuffix(".index")

@@ -12,13 +12,14 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Collection
 
 import tensorflow as tf
 from absl import logging
 
-from electra_tf import files
+from electra_tf import file_systems, files
 from electra_tf.errors import UserError, room_for
 from electra_tf.files import write_text
 from electra_tf.saved.finetuned import config_of, is_finetuned
@@ -42,6 +43,7 @@ BUNDLE = files.Kind(
         *(rf"assets/{re.escape(name)}" for name in tokenization.ALL_FILES),
     ),
 )
+_GRAPH = "saved_model.pb"
 _LEFTOVER = r"\.[0-9a-f]{32}\.tmp"
 
 
@@ -60,7 +62,9 @@ def export_run(
 
     The bundle is written under a temporary name in `output`, which TensorFlow Serving ignores,
     and then renamed. A process that is killed leaves at most a `.<hexadecimal>.tmp`, which the next
-    export removes.
+    export removes. Where `output` is a URL, the bundle is written on this machine and then copied,
+    model_card.json first, so that `overwrite` may replace a part, and saved_model.pb last: a server
+    that finds a version without it cannot load it, keeps the one before and tries again.
 
     Args:
         model: workdir of `electra_tf pretrain` or `finetune`, or a model directory, or what
@@ -87,14 +91,18 @@ def export_run(
             to `output`.
     """
     workdir = files.expand(model)
-    output = files.workdir(output, [workdir], ())
+    output = files.workdir(output, [workdir], (), url=True)
     if version is not None and version < 1:
         raise UserError(f"version must be at least 1. Received: {version}")
-    files.output(_path(output, version), BUNDLE, overwrite=overwrite)
+    files.output(_path(output, version), BUNDLE, overwrite=overwrite, url=True)
     with files.one_writer(output), room_for(output):
-        files.remove_leftovers(output, _LEFTOVER)
+        place = output
+        if file_systems.is_url(output):
+            place = tempfile.gettempdir()
+        else:
+            files.remove_leftovers(output, _LEFTOVER)
         servable = _load(workdir, max_seq_length, precision, include_generator)
-        temporary = os.path.join(output, f".{uuid.uuid4().hex}.tmp")
+        temporary = os.path.join(place, f".{uuid.uuid4().hex}.tmp")
         try:
             signatures = servable.signatures()
             settings = tokenization.settings_of(config_of(workdir).data)
@@ -150,6 +158,13 @@ def _publish(temporary: str, output: str, version: int | None, replaced: files.K
     """Renames the bundle; without a number that was asked for it takes the next free one."""
     while True:
         path = _path(output, version)
+        if file_systems.is_url(path):
+            files.output(path, BUNDLE, overwrite=replaced is not None, url=True)
+            if file_systems.exists(os.path.join(path, _GRAPH)):
+                file_systems.remove(os.path.join(path, _GRAPH))
+            file_systems.remove_tree(path)
+            file_systems.copy_tree(temporary, path, first=model_card.FILE, last=_GRAPH)
+            return path
         try:
             files.publish(temporary, path, replaced)
             return path
@@ -164,5 +179,5 @@ def _path(output: str, version: int | None) -> str:
 
 def next_version(output: str) -> int:
     """One more than the largest version in a directory; 1 in an empty or missing one."""
-    names = os.listdir(output) if os.path.isdir(output) else []
+    names = file_systems.names(output) if file_systems.is_dir(output) else []
     return 1 + max((int(name) for name in names if name.isdecimal()), default=0)

@@ -5,6 +5,7 @@ import os
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 
 
@@ -15,14 +16,13 @@ def read_graph(bundle: str) -> meta_graph_pb2.MetaGraphDef:
         UserError: the directory holds no saved_model.pb, or one without exactly one graph.
     """
     path = os.path.join(bundle, "saved_model.pb")
-    if not os.path.isfile(path):
+    if not file_systems.is_file(path):
         raise UserError(
             "A bundle must be a directory with saved_model.pb, such as "
             f"SERVING_DIR/1. Received: {bundle}"
         )
     try:
-        with open(path, "rb") as file:
-            graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
+        graphs = saved_model_pb2.SavedModel.FromString(file_systems.read_bytes(path)).meta_graphs
     except DecodeError as error:
         raise UserError(
             f"saved_model.pb must be a whole SavedModel. Received: {path} ({error})"

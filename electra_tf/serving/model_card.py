@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 import electra_tf
-from electra_tf import objectives
+from electra_tf import file_systems, objectives
 from electra_tf.config import Config
 from electra_tf.config.finetuning import FinetuneConfig
 from electra_tf.json_files import read_json
@@ -120,7 +120,7 @@ def vocabulary_of(workdir: str, config: Config | FinetuneConfig) -> dict:
 def _metrics(workdir: str) -> dict | None:
     for name in _METRICS:
         path = os.path.join(workdir, name)
-        if os.path.exists(path):
+        if file_systems.exists(path):
             return read_json(path)
     return None
 
@@ -128,7 +128,7 @@ def _metrics(workdir: str) -> dict | None:
 def _tokens_trained(config: Config, step: int) -> int | None:
     """Updates times examples times the mean length of an example."""
     path = os.path.join(config.data.dir, "dataset.json")
-    if not config.data.dir or not os.path.exists(path):
+    if not config.data.dir or not file_systems.exists(path):
         return None
     train = read_json(path)["splits"]["train"]
     return round(step * config.train.batch_size * train["tokens"] / train["examples"])

@@ -10,7 +10,7 @@ from typing import Protocol
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from electra_tf import extras
+from electra_tf import extras, file_systems
 from electra_tf.errors import UserError
 
 with extras.needed("serving"):
@@ -74,7 +74,7 @@ def read(bundle: str) -> list[prediction_log_pb2.PredictionLog]:
         UserError: it has none, or a file that cannot be read.
     """
     path = os.path.join(bundle, FILE)
-    if not os.path.exists(path):
+    if not file_systems.exists(path):
         raise UserError(f"A bundle must have {FILE}. Received: {bundle} without it")
     try:
         return [

@@ -1,8 +1,8 @@
 """From `config.task` to the task it means."""
 
 import dataclasses
-import os
 
+from electra_tf import file_systems
 from electra_tf.config.checks import one_of
 from electra_tf.config.finetuning import FinetuneConfig, FinetuneDataConfig, TaskConfig
 from electra_tf.errors import UserError
@@ -41,7 +41,7 @@ def build_task(config: FinetuneConfig) -> FinetuningTask:
     """
     kind = kind_of(config.task)
     data = dataclasses.replace(config.data, dir=local_directory(config.data.dir, config.task))
-    if data.dir and not os.path.isdir(data.dir):
+    if data.dir and not file_systems.is_dir(data.dir):
         raise UserError(f"config.data.dir must be a directory. Received: {data.dir}")
     return kind.from_config(config.task, data)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.text import piece_model
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
@@ -83,8 +84,7 @@ class PieceVocabulary(Vocabulary):
     def from_file(cls, path: str | os.PathLike) -> "PieceVocabulary":
         """Reads a model's file."""
         try:
-            with open(path, "rb") as file:
-                content = file.read()
+            content = file_systems.read_bytes(path)
         except OSError as error:
             raise UserError(
                 f"The SentencePiece model must be a readable file. Received: {os.fspath(path)} "

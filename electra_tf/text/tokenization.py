@@ -10,9 +10,9 @@ import hashlib
 import importlib
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from electra_tf import file_systems
 from electra_tf.config.sections import TokenizerConfig
 from electra_tf.errors import UserError
 from electra_tf.files import new_file
@@ -149,7 +149,7 @@ def read_vocabulary(path: str | os.PathLike, settings: dict[str, Any]) -> Vocabu
         UserError: there is none, or it cannot be read.
     """
     kind = _kind(settings).vocabulary
-    if len(kind.FILES) == 1 and os.path.isdir(path):
+    if len(kind.FILES) == 1 and file_systems.is_dir(path):
         path = os.path.join(path, kind.FILES[0])
     return kind.from_file(path)
 
@@ -168,7 +168,7 @@ def find(settings: dict[str, Any], *directories: str) -> str | None:
     names = file_names(settings)
     for directory in directories:
         paths = [os.path.join(directory, name) for name in names]
-        if all(map(os.path.exists, paths)):
+        if all(map(file_systems.exists, paths)):
             return paths[0] if len(paths) == 1 else directory
     return None
 
@@ -176,7 +176,7 @@ def find(settings: dict[str, Any], *directories: str) -> str | None:
 def paths(path: str | os.PathLike, settings: dict[str, Any]) -> dict[str, str]:
     """A tokenizer's files at `path`, see `read_vocabulary`: their paths by their names."""
     names = file_names(settings)
-    if len(names) == 1 and not os.path.isdir(path):
+    if len(names) == 1 and not file_systems.is_dir(path):
         return {names[0]: os.fspath(path)}
     return {name: os.path.join(path, name) for name in names}
 
@@ -225,15 +225,14 @@ def copy(path: str | os.PathLike, directory: str, settings: dict[str, Any]) -> N
     """Copies a tokenizer's files as they are, each complete or not at all."""
     for name, source in paths(path, settings).items():
         with new_file(os.path.join(directory, name)) as temporary:
-            shutil.copyfile(source, temporary)
+            file_systems.copy_file(source, temporary)
 
 
 def digest(path: str | os.PathLike, settings: dict[str, Any]) -> str:
     """SHA-256 of a tokenizer's files, one after the other."""
     result = hashlib.sha256()
     for source in paths(path, settings).values():
-        with open(source, "rb") as file:
-            result.update(file.read())
+        result.update(file_systems.read_bytes(source))
     return result.hexdigest()
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from electra_tf import first_bytes
+from electra_tf import file_systems, first_bytes
 from electra_tf.errors import UserError
 from electra_tf.files import write_bytes
 
@@ -99,8 +99,7 @@ class Vocabulary:
         the directory `path`.
         """
         try:
-            with open(path, "rb") as file:
-                content = file.read()
+            content = file_systems.read_bytes(path)
             first_bytes.require_text(content[: first_bytes.HEAD_BYTES], os.fspath(path))
             text = content.decode("utf-8-sig")
         except OSError as error:

@@ -12,6 +12,7 @@ from tensorboard.plugins.histogram import metadata as histograms
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from electra_tf import file_systems
 from electra_tf.objectives.counts import Histogram
 
 Content = float | str | Histogram  # a text is Markdown
@@ -26,7 +27,7 @@ class Board:
     """
 
     def __init__(self, directory: str, step: int = 0):
-        os.makedirs(directory, exist_ok=True)
+        file_systems.make_dirs(directory)
         now = time.time()
         self._writer = tf.io.TFRecordWriter(
             os.path.join(directory, f"events.out.tfevents.{now:017.6f}.electra_tf")

@@ -1,13 +1,12 @@
 """Checkpoints of a TrainState: asynchronous, complete or absent, with nothing but numbers."""
 
 import contextlib
-import glob
 import os
-import shutil
 
 import tensorflow as tf
 from absl import logging
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError, lack_of_room
 from electra_tf.train.state import TrainState
 
@@ -120,14 +119,13 @@ class Checkpoints:
     def _unlisted(self):
         """Checkpoints by age, for when the file `checkpoint` is lost or not yet written."""
         return [
-            path.removesuffix(".index")
-            for path in sorted(self._matching("ckpt-*.index"), key=os.path.getmtime)
+            path.removesuffix(".index") for path in sorted(self._matching("ckpt-*.index"), key=_age)
         ]
 
     def _remove_leftovers(self):
         """Removes what a killed save or clean-up has left: parts of a checkpoint."""
         for folder in self._matching("ckpt-*_temp"):
-            shutil.rmtree(folder, ignore_errors=True)
+            file_systems.remove_tree(folder)
         indices = {path.removesuffix(".index") for path in self._matching("ckpt-*.index")}
         data = {path: path.rsplit(".data-", 1)[0] for path in self._matching("ckpt-*.data-*")}
         for path in [
@@ -135,7 +133,13 @@ class Checkpoints:
             *(path for path, name in data.items() if name not in indices),
             *(f"{name}.index" for name in indices - set(data.values())),
         ]:
-            os.remove(path)
+            file_systems.remove(path)
 
     def _matching(self, pattern):
-        return glob.glob(os.path.join(glob.escape(self._manager.directory), pattern))
+        return file_systems.matching(self._manager.directory, pattern)
+
+
+def _age(path: str) -> tuple[float, int]:
+    """What sorts checkpoints by age: their times, and where a file system has none, their steps."""
+    step = path.removesuffix(".index").rpartition("-")[2]
+    return file_systems.modified(path), int(step) if step.isdecimal() else 0

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 
+from electra_tf import file_systems
 from electra_tf.errors import room_for
 from electra_tf.files import write_text
 from electra_tf.train.board import Board, Content
@@ -26,7 +27,7 @@ class MetricsLog:
         self._former = {(line["step"], line["split"]) for line in read(path)}
         if enabled:
             _cut(path, step)
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
+            self._lines = _Lines(path)
 
     def had(self, step: int, split: str) -> bool:
         """Whether a former process has already written this line; the same on all workers."""
@@ -50,8 +51,7 @@ class MetricsLog:
             return
         line = json.dumps({"step": step, "split": split, **json_safe(metrics)}) + "\n"
         with room_for(self._path):
-            self._file.write(line)
-            self._file.flush()
+            self._lines.add(line)
         content = {**metrics, **(shown() if shown else {})}
         with room_for(self._path):
             if split not in self._boards:
@@ -62,7 +62,7 @@ class MetricsLog:
         """Closes the files."""
         if self._enabled:
             with room_for(self._path):
-                self._file.close()
+                self._lines.close()
                 for board in self._boards.values():
                     board.close()
 
@@ -77,15 +77,38 @@ def read(path: str) -> list[dict]:
 
     A line that a killed process left unfinished is not one.
     """
-    if not os.path.exists(path):
+    if not file_systems.exists(path):
         return []
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.endswith("\n")]
+    with file_systems.opened(path) as file:
+        return [json.loads(line) for line in file if line.endswith(b"\n")]
+
+
+class _Lines:
+    """A text file that grows; that of a URL is written anew, as not all of these can append."""
+
+    def __init__(self, path: str):
+        self._path, self._file = path, None
+        if file_systems.is_url(path):
+            self._written = file_systems.read_bytes(path) if file_systems.exists(path) else b""
+        else:
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
+
+    def add(self, line: str) -> None:
+        if self._file is None:
+            self._written += line.encode()
+            file_systems.write_bytes(self._path, self._written)
+        else:
+            self._file.write(line)
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _cut(path: str, step: int) -> None:
     """Drops lines of later steps, replacing the file in one move."""
-    if not os.path.exists(path):
+    if not file_systems.exists(path):
         return
     kept = [json.dumps(line) + "\n" for line in read(path) if line["step"] <= step]
     write_text(path, "".join(kept))

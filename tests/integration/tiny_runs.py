@@ -277,7 +277,7 @@ def latest(workdir) -> str | None:
 
 def saved(path: str) -> dict[str, np.ndarray]:
     """Every number of a checkpoint by its name in the TrainState."""
-    reader = tf.train.load_checkpoint(path)
+    reader = tf.compat.v1.train.NewCheckpointReader(path)  # of any file system
     prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
     return {
         name.removeprefix(prefix).removesuffix(suffix).replace(".S", "/"): reader.get_tensor(name)

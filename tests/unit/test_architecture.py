@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = {
-    "durations": 0, "errors": 0, "locks": 0, "pretrained": 0,
+    "durations": 0, "errors": 0, "file_systems": 0, "locks": 0, "pretrained": 0,
     "extras": 1, "files": 1, "first_bytes": 1, "json_files": 1, "keras_backend": 1, "stderr": 1,
     "features": 2, "config": 2,
     "text": 3, "models": 3,
@@ -36,6 +36,36 @@ NO_TENSORFLOW = (
     "train/peak.py",
     "train/precision.py",
     "train/schedule.py",
+)
+# What runs on any file system, so by file_systems.py.
+ANY_FILE_SYSTEM = (
+    "config/directories.py",
+    "config/json_config.py",
+    "data/dataset.py",
+    "data/description.py",
+    "json_files.py",
+    "runs/evaluation.py",
+    "runs/pretraining.py",
+    "runs/trials.py",
+    "saved/",
+    "serving/checking/contents.py",
+    "serving/graph",
+    "serving/model_card.py",
+    "tasks/base.py",
+    "tasks/readers/tables.py",
+    "tasks/registry.py",
+    "tasks/sentence/",
+    "tasks/squad/",
+    "tasks/tagging/",
+    "text/piece_vocabulary.py",
+    "text/tokenization.py",
+    "text/vocabulary.py",
+    "train/board.py",
+    "train/checkpoint.py",
+)
+LOCAL_CALLS = re.compile(
+    r"open|glob\.\w+|shutil\.\w+|os\.(listdir|makedirs|mkdir|remove|rename|replace|scandir|stat|walk)"
+    r"|os\.path\.(abspath|exists|isdir|isfile|getmtime|getsize|lexists|normpath|realpath|samefile)"
 )
 MAX_LINES = {"tests": 500}  # per file; elsewhere DEFAULT_MAX_LINES
 DEFAULT_MAX_LINES = 350
@@ -144,6 +174,20 @@ def test_models_and_objectives_are_backend_neutral():
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found += [f"{path.relative_to(ROOT)}:{line}" for line in tensorflow_uses(tree)]
     assert not found, "These files do without TensorFlow:\n" + "\n".join(found)
+
+
+def test_what_runs_on_any_file_system_leaves_paths_to_one_module():
+    found, seen = [], 0
+    for path in python_files("electra_tf"):
+        if path.relative_to(ROOT / "electra_tf").as_posix().startswith(ANY_FILE_SYSTEM):
+            seen += 1
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute | ast.Name) and LOCAL_CALLS.fullmatch(
+                    ast.unparse(node)
+                ):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}")
+    assert seen > len(ANY_FILE_SYSTEM)
+    assert not found, "These files use file_systems instead:\n" + "\n".join(found)
 
 
 def test_files_are_small_and_have_a_subject():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from electra_tf import files, locks
+from electra_tf import file_systems, files, locks
 from electra_tf.errors import UserError
 
 THING = files.Kind("a thing", "thing.json", (r"part-\d+", r"sub/[a-z]"))
@@ -94,7 +94,7 @@ def test_what_came_meanwhile_stays(tmp_path):
 @pytest.mark.parametrize("in_one_step", [True, False])
 def test_a_directory_is_replaced_by_its_kind_alone(tmp_path, monkeypatch, in_one_step):
     if not in_one_step:
-        monkeypatch.setattr(files.ctypes, "CDLL", lambda name: None)
+        monkeypatch.setattr(file_systems.ctypes, "CDLL", lambda name: None)
     path = tmp_path / "out"
     write_thing(path, "old", replaced=THING)
     write_thing(path, "new", replaced=THING)

@@ -1,7 +1,6 @@
 """A bundle's files and signatures, read without loading the model."""
 
 import dataclasses
-import glob
 import json
 import os
 import re
@@ -9,6 +8,7 @@ import re
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.serving import model_card
 from electra_tf.serving.graph_file import read_graph, signatures_of
@@ -77,11 +77,10 @@ def read_bundle(path: str) -> Bundle:
 def _of_card(path: str) -> tuple[int | None, dict, str | None]:
     """What model_card.json says of the longest row, of the tokenizer, and its fingerprint."""
     file_name = os.path.join(path, model_card.FILE)
-    if not os.path.exists(file_name):
+    if not file_systems.exists(file_name):
         return None, *model_card.tokenizer_of({})
     try:
-        with open(file_name, encoding="utf-8") as file:
-            card = json.load(file)
+        card = json.loads(file_systems.read_bytes(file_name))
         length = card["max_seq_length"]
         settings, fingerprint = model_card.tokenizer_of(card)
         is_card = isinstance(length, int) and length > 0
@@ -125,9 +124,9 @@ def _missing_files(bundle: Bundle) -> list[str]:
     problems = [
         f"{name} is missing"
         for name in dict.fromkeys(wanted)
-        if not os.path.isfile(os.path.join(bundle.path, name))
+        if not file_systems.is_file(os.path.join(bundle.path, name))
     ]
-    data = glob.glob(os.path.join(glob.escape(bundle.path), "variables", "variables.data-*"))
+    data = file_systems.matching(os.path.join(bundle.path, "variables"), "variables.data-*")
     shards = {
         int(name.rpartition("-of-")[2]) for name in data if re.search(r"-of-[0-9]{1,9}$", name)
     }

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from electra_tf import first_bytes
+from electra_tf import file_systems, first_bytes
 from electra_tf.errors import UserError
 from electra_tf.tasks.readers import json_text
 
@@ -44,9 +44,9 @@ def at(path: str, line: int) -> str:
 def find(directory: str, names: Iterable[str]) -> str | None:
     """Path of the first of `names` that exists, as it is or with .gz added; None if none does."""
     for name in names:
-        path = os.path.join(directory, name)
+        path = file_systems.join(directory, name)
         for candidate in (path, path + ".gz"):
-            if os.path.isfile(candidate):
+            if file_systems.is_file(candidate):
                 return candidate
     return None
 
@@ -100,7 +100,10 @@ def whole_text(path: str) -> str:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[BinaryIO | gzip.GzipFile]:
     try:
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(file_systems.opened(path))
+            if path.endswith(".gz"):
+                file = stack.enter_context(gzip.open(file))
             yield file
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"A file must be readable to its end. Received: {path} ({error})") from None

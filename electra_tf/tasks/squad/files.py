@@ -10,13 +10,13 @@ and answers are strings, places whole numbers, is_impossible true or false; noth
 """
 
 import dataclasses
-import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from absl import logging
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.tasks.readers import json_text, rows, tables
 
@@ -87,9 +87,9 @@ def find_question_file(data_dir: str, name: str, stem: str, version: int) -> str
         UserError: the named file does not exist, or several could be meant.
     """
     if name:
-        path = os.path.join(data_dir, name)
+        path = file_systems.join(data_dir, name)
         for candidate in (path, path + ".gz"):
-            if os.path.isfile(candidate):
+            if file_systems.is_file(candidate):
                 return candidate
         raise UserError(
             f"The question answering file must exist, plain or as .gz. Received: {path}"
@@ -100,12 +100,10 @@ def find_question_file(data_dir: str, name: str, stem: str, version: int) -> str
     for usual in (stem, f"{stem}-{release}"):
         for ending in ENDINGS:
             path = os.path.join(data_dir, usual + ending)
-            if os.path.isfile(path):
+            if file_systems.is_file(path):
                 return path
     found = sorted(
-        path
-        for path in glob.glob(os.path.join(glob.escape(data_dir), stem + "*"))
-        if path.endswith(ENDINGS)
+        path for path in file_systems.matching(data_dir, stem + "*") if path.endswith(ENDINGS)
     )
     of_release = [path for path in found if release in os.path.basename(path)]
     found = of_release if len(of_release) == 1 else found
