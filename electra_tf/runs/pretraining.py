@@ -113,7 +113,7 @@ def open_workdir(config: Config, workdir: str) -> tuple[str, Config | None]:
     Raises:
         UserError: no run may be there.
     """
-    workdir = files.workdir(workdir, [config.data.dir], _OWN)
+    workdir = files.workdir(workdir, config.data.sources(), _OWN)
     return workdir, _former(workdir)
 
 

@@ -91,7 +91,7 @@ def test_missing_data_and_all_else_that_is_wrong(tmp_path, monkeypatch):
     found = start_check.check(config, str(tmp_path / "run"))
     rules = "\n".join(found.problems)
     assert len(found.problems) == 4
-    assert "config.data.dir must hold dataset.json" in rules
+    assert "A data set must hold dataset.json" in rules
     assert "TF_CONFIG must be JSON" in rules
     assert "config.model.num_heads must divide" in rules
     assert "A workdir must be new or a run's" in rules
