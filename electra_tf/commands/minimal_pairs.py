@@ -32,7 +32,10 @@ def main(argv):
     model = loaded.load_pretrained(_MODEL.value)
     data_dir = _DATA_DIR.value or model.config.data.dir
     if not data_dir:
-        raise UserError("--data_dir must be given for a model that is not a run. Received: nothing")
+        raise UserError(
+            "--data_dir must be given for a model that is not a run, or one of a mixture. "
+            "Received: nothing"
+        )
     results = minimal_pairs.probe(model, data_dir, _NUM_PAIRS.value, _SEED.value)
     files.write_text(output, json.dumps(results, indent=2) + "\n")
     for name, part in {**results["rules"], "all pairs": results}.items():

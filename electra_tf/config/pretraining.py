@@ -53,6 +53,7 @@ class Config(JsonConfig):
         """
         self.expand_paths()
         self.check_fields()
+        self.data.sources()
         check_model(self.model)
         check_objective(self.objective)
         check_optimizer_name(self.optimizer.name)

@@ -6,7 +6,7 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 
 import dataclasses
 
-from electra_tf.config import blocks, breakpoints
+from electra_tf.config import blocks, breakpoints, mixtures
 from electra_tf.config.blocks import Block
 from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
@@ -43,9 +43,26 @@ class DataConfig(TokenizerConfig):
     """Where the token shards are, how they are shuffled, and how their text was tokenized."""
 
     dir: str = ""  # output of electra_tf build_dataset, or the original's TFRecords
+    # in its place: several such directories with the parts that they have of the examples, as JSON,
+    # such as {"shards/wiki": 3, "shards/novels": 1}
+    mixture: str = ""
     vocab_file: str = ""  # empty: the tokenizer's file in `dir`
     # examples shuffled together, held in host memory
     shuffle_examples: int = number(262_144, 1, MAX_STEPS)
+
+    def sources(self) -> dict[str, int]:
+        """The directories that are read, with their weights; an empty name if none is given.
+
+        Raises:
+            UserError: `mixture` cannot be read, or `dir` is there, too.
+        """
+        mixture = mixtures.read(self.mixture, "config.data.mixture")
+        if mixture and self.dir:
+            raise UserError(
+                "config.data.mixture must be in place of config.data.dir, which must be empty. "
+                f"Received: {self.mixture} and {self.dir}"
+            )
+        return mixture or {self.dir: 1}
 
 
 @dataclasses.dataclass

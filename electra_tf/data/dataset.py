@@ -1,10 +1,8 @@
 """Shards → seeded, resumable batches of static shape. See `order` for the order of examples."""
 
-import concurrent.futures
-import dataclasses
 import itertools
 import os
-import re
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -14,32 +12,10 @@ from google.protobuf.message import DecodeError
 from electra_tf import features
 from electra_tf.data import original_records
 from electra_tf.data.description import read_description
-from electra_tf.data.order import Order, Reader, read_shard
+from electra_tf.data.mixture import MixtureReader
+from electra_tf.data.order import SHARDS_AT_ONCE, read_shards
+from electra_tf.data.split import Mixture, Split
 from electra_tf.errors import UserError, one_line
-
-_ORIGINAL_NAME = re.compile(r"pretrain_data\.tfrecord-(\d+)-of-(\d+)")
-_READ_BYTES = 8 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """One part of a data set: its files, and how many examples each holds.
-
-    Attributes:
-        ids: smallest and largest token id of the whole data set where its files do not say of
-            which vocabulary they are; else None.
-    """
-
-    name: str
-    files: tuple[str, ...]
-    examples_per_file: tuple[int, ...]
-    seq_length: int
-    packed: bool
-    ids: tuple[int, int] | None = None
-
-    @property
-    def num_examples(self) -> int:
-        return sum(self.examples_per_file)
 
 
 def open_split(data_dir: str, name: str) -> Split:
@@ -71,24 +47,54 @@ def open_split(data_dir: str, name: str) -> Split:
     return split
 
 
-def require_ids_below(split: Split, size: int, vocabulary: str) -> None:
+def open_mixture(weights: Mapping[str, int], name: str) -> Mixture:
+    """Opens the same split of all data sets that are read together.
+
+    Args:
+        weights: of each by its directory, see `mixture`.
+        name: as of `open_split`.
+
+    Raises:
+        UserError: as of `open_split`, or their examples cannot be in one batch.
+    """
+    mixture = Mixture(
+        tuple(open_split(directory, name) for directory in weights), tuple(weights.values())
+    )
+    kinds = {
+        "--seq_length": [part.seq_length for part in mixture.parts],
+        "--packing": ["documents" if part.packed else "none" for part in mixture.parts],
+    }
+    for flag, values in kinds.items():
+        other = next((place for place, each in enumerate(values) if each != values[0]), 0)
+        if other:
+            directories = list(weights)
+            raise UserError(
+                f"All data sets of config.data.mixture must be built with the same {flag}. "
+                f"Received: {values[0]} in {directories[0]}, {values[other]} in "
+                f"{directories[other]}; build one of them again"
+            )
+    return mixture
+
+
+def require_ids_below(split: Split | Mixture, size: int, vocabulary: str) -> None:
     """Checks the original's records, which do not say of which vocabulary they are.
 
     Raises:
         UserError: a token id is not one of the vocabulary, whose size is `size`.
     """
-    smallest, largest = split.ids or (0, 0)
-    if smallest < 0 or largest >= size:
-        raise UserError(
-            f"Token ids must be from 0 to below the vocabulary's size, {size}; "
-            f"config.data.vocab_file must name the vocabulary that the records were made with. "
-            f"Received: {smallest if smallest < 0 else largest} in "
-            f"{os.path.dirname(split.files[0])}, with {vocabulary}"
-        )
+    for part in split.parts:
+        smallest, largest = part.ids or (0, 0)
+        if smallest < 0 or largest >= size:
+            raise UserError(
+                f"Token ids must be from 0 to below the vocabulary's size, {size}; "
+                f"config.data.vocab_file must name the vocabulary that the records were made with. "
+                f"Received: {smallest if smallest < 0 else largest} in "
+                f"{os.path.dirname(part.files[0])}, with {vocabulary}"
+            )
 
 
 def train_batches(
-    split: Split,
+    split: Split | Mixture,
     *,
     seed: int,
     batch_size: int,
@@ -103,7 +109,7 @@ def train_batches(
     example order, however many workers and replicas share it: each asks for its rows.
 
     Args:
-        split: what `open_split` returned.
+        split: what `open_split` or `open_mixture` returned.
         seed: of the order, not negative.
         batch_size: examples of a global batch; may exceed the number of examples.
         start_step: first step to yield.
@@ -130,8 +136,7 @@ def train_batches(
         )
 
     def generate():
-        order = Order(split, seed, shuffle_examples)
-        with Reader(split, order) as reader:
+        with MixtureReader(split, seed, shuffle_examples) as reader:
             for step in itertools.count(start_step):
                 yield reader.read(step * batch_size + first, step * batch_size + end)
 
@@ -151,30 +156,36 @@ def train_batches(
 
 
 def batch_at(
-    split: Split, *, seed: int, batch_size: int, step: int, shuffle_examples: int
+    split: Split | Mixture, *, seed: int, batch_size: int, step: int, shuffle_examples: int
 ) -> dict[str, np.ndarray]:
     """The global batch of one step, {feature: int32 [batch_size, L]}, to look at after a failure.
 
     Args: as in `train_batches`.
     """
-    with Reader(split, Order(split, seed, shuffle_examples), read_ahead=False) as reader:
+    with MixtureReader(split, seed, shuffle_examples, read_ahead=False) as reader:
         records = reader.read(step * batch_size, (step + 1) * batch_size)
     return {name: value.numpy() for name, value in _parse(tf.constant(records), split).items()}
 
 
 def eval_batches(
-    split: Split, *, batch_size: int, num_batches: int = 0, worker: int = 0, num_workers: int = 1
+    split: Split | Mixture,
+    *,
+    batch_size: int,
+    num_batches: int = 0,
+    worker: int = 0,
+    num_workers: int = 1,
 ) -> tf.data.Dataset:
-    """Every example once, in the order of the files.
+    """Every example once, in the order of the files; of a mixture one data set after the other.
 
     Every `num_workers`-th batch is this worker's. All workers see the same number of batches,
     because each takes part in every reduction; missing ones, and missing rows of the last, are
     zeros (`input_mask` too).
 
     Args:
-        split: what `open_split` returned.
+        split: what `open_split` or `open_mixture` returned.
         batch_size: rows of each batch.
-        num_batches: use only the first `num_batches * batch_size` examples; 0: all.
+        num_batches: use only the first `num_batches * batch_size` examples, of each data set of a
+            mixture as large a share; 0: all.
         worker: index of this worker.
         num_workers: how many workers share the split.
 
@@ -199,14 +210,15 @@ def eval_batches(
         }
 
     def generate():
-        # A shard that lost records since it was counted is an error, not a smaller evaluation.
-        for file, expected in zip(split.files, split.examples_per_file, strict=True):
-            yield from read_shard(file, expected)
+        sizes = np.cumsum([0, *(part.num_examples for part in split.parts)])
+        shares = np.diff(num_examples * sizes // sizes[-1])
+        for part, share in zip(split.parts, shares.tolist(), strict=True):
+            yield from _first_examples(part, share)
 
     records = tf.data.Dataset.from_generator(
         generate, output_signature=tf.TensorSpec([None], tf.string)
     )
-    records = records.unbatch().take(num_examples)
+    records = records.unbatch()
     records = records.apply(tf.data.experimental.assert_cardinality(num_examples))
     batches = records.batch(batch_size).shard(num_workers, worker)
     batches = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -216,6 +228,20 @@ def eval_batches(
     }
     batches = batches.concatenate(tf.data.Dataset.from_tensors(zeros).repeat())
     return batches.take(per_worker).prefetch(tf.data.AUTOTUNE)
+
+
+def _first_examples(split: Split, number: int) -> Iterator[np.ndarray]:
+    """Yields so many serialized examples, many at a time.
+
+    A shard that lost some since they were counted is an error, not a smaller evaluation.
+    """
+    for place in range(0, len(split.files), SHARDS_AT_ONCE):
+        shards = slice(place, place + SHARDS_AT_ONCE)
+        for chunk in read_shards(split.files[shards], split.examples_per_file[shards]):
+            yield chunk[:number]
+            number -= len(chunk)
+            if number <= 0:
+                return
 
 
 def _parse(records, split):
@@ -244,7 +270,7 @@ def _open_shards(data_dir, description, name, present):
         )
     files = splits[name]["files"]  # a name may have a folder, as in TFX: Split-train/…
     for folder in {os.path.dirname(file["name"]) for file in files} - {""}:
-        present = present | {f"{folder}/{entry}" for entry in _list(os.path.join(data_dir, folder))}
+        present |= {f"{folder}/{entry}" for entry in _list(os.path.join(data_dir, folder))}
     missing = [file["name"] for file in files if file["name"] not in present]
     if missing:
         raise UserError(
@@ -252,7 +278,8 @@ def _open_shards(data_dir, description, name, present):
             f"without {missing[0]} ({len(missing)} of {len(files)} are missing)"
         )
     paths = [os.path.join(data_dir, file["name"]) for file in files]
-    length = _first_length(paths)
+    first = next((path for path, file in zip(paths, files) if file["examples"]), None)
+    length = _first_length(first) if first else 0
     if length not in (0, description["seq_length"]):
         raise UserError(
             f"The seq_length of dataset.json must be that of the examples, {length}. Received: "
@@ -271,44 +298,37 @@ def _open_original(data_dir, name, present):
     if "pretrain_tfrecords" in {entry.rstrip("/") for entry in present}:  # gs:// appends a slash
         data_dir = os.path.join(data_dir, "pretrain_tfrecords")
         present = _list(data_dir)
-    matches = [match for match in map(_ORIGINAL_NAME.fullmatch, present) if match]
-    if not matches:
+    found = original_records.open_records(data_dir, present)
+    if found is None:
         raise UserError(
-            "config.data.dir must hold dataset.json (`electra_tf build_dataset` writes "
-            "it) or the original's pretrain_data.tfrecord-*-of-* files. Received: "
+            "A data set must hold dataset.json (`electra_tf build_dataset` writes it) or the "
+            "original's pretrain_data.tfrecord-*-of-* files. Received: "
             f"{data_dir or 'no directory'}"
-        )
-    matches.sort(key=lambda match: int(match[1]))
-    if len(matches) != int(matches[0][2]):
-        raise UserError(
-            "Every pretrain_data.tfrecord-*-of-N must be there. Received: "
-            f"{len(matches)} of N={matches[0][2]} files in {data_dir}"
         )
     if name not in ("train", "eval"):
         raise UserError(f"The split must be one of eval, train. Received: {name!r} in {data_dir}")
-    files = [os.path.join(data_dir, match[0]) for match in matches]
-    files = [file for file in files if tf.io.gfile.stat(file).length]  # some builds leave empties
-    with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        counts = dict(zip(files, threads.map(original_records.count, files)))
-    seq_length, ids = original_records.length_and_ids(files)
-    if len(files) > 1:
-        logging.info("%s has no eval split: %s is held out.", data_dir, os.path.basename(files[-1]))
-        files = files[:-1] if name == "train" else files[-1:]
-    elif name == "eval":
-        files = []
-    examples = tuple(counts[file] for file in files)
-    return Split(name, tuple(files), examples, seq_length, packed=False, ids=ids)
+    last = len(found.files) - 1  # is held out, if it is not the only one
+    if last > 0:
+        logging.info("%s has no eval split: %s is held out.", data_dir, found.files[last])
+    part = slice(0, max(last, 1)) if name == "train" else slice(max(last, 1), None)
+    return Split(
+        name,
+        found.files[part],
+        found.counts[part],
+        found.seq_length,
+        packed=False,
+        ids=found.ids,
+    )
 
 
-def _first_length(files):
-    """Tokens of the first example; 0 where there is none."""
-    for file in files:
-        try:
-            for record in tf.data.TFRecordDataset(file).take(1).as_numpy_iterator():
-                example = tf.train.Example.FromString(record)
-                return len(example.features.feature[features.INPUT_IDS].int64_list.value)
-        except (tf.errors.DataLossError, DecodeError) as error:
-            raise UserError(
-                f"A shard must be a TFRecord file of examples. Received: {file}: {one_line(error)}"
-            ) from error
+def _first_length(file):
+    """Tokens of a shard's first example; 0 where there is none."""
+    try:
+        for record in tf.data.TFRecordDataset(file).take(1).as_numpy_iterator():
+            example = tf.train.Example.FromString(record)
+            return len(example.features.feature[features.INPUT_IDS].int64_list.value)
+    except (tf.errors.DataLossError, DecodeError) as error:
+        raise UserError(
+            f"A shard must be a TFRecord file of examples. Received: {file}: {one_line(error)}"
+        ) from error
     return 0

@@ -13,7 +13,7 @@ import bisect
 import concurrent.futures
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,8 @@ from electra_tf.errors import UserError, one_line
 
 _READ_BYTES = 8 << 20
 _READ_RECORDS = 2048  # per call into TensorFlow
+# Of one pipeline: to make one takes far longer than to open a file in it.
+SHARDS_AT_ONCE = 256
 
 
 class Order:
@@ -142,41 +144,73 @@ class Reader:
 
     def _chunks(self, epoch, first) -> Iterator[np.ndarray]:
         """Yields the epoch's examples from position `first` on, many at a time."""
-        for index in self._order.plan(epoch)[0]:
-            expected = self._split.examples_per_file[index]
-            if first >= expected:
-                first -= expected
-                continue
-            for chunk in read_shard(self._split.files[index], expected, first):
+        order, sizes = self._order.plan(epoch)[0], self._split.examples_per_file
+        place = 0
+        while first >= sizes[order[place]]:
+            first -= sizes[order[place]]
+            place += 1
+        while place < len(order):
+            indices = order[place : place + SHARDS_AT_ONCE]
+            paths, expected = [self._split.files[i] for i in indices], [sizes[i] for i in indices]
+            for chunk in read_shards(paths, expected, first):
                 if self._closed:  # the process wants to end
                     return
                 yield chunk
-            first = 0
+            first, place = 0, place + SHARDS_AT_ONCE
 
 
-def read_shard(path: str, expected: int, first: int = 0) -> Iterator[np.ndarray]:
-    """Yields a shard's serialized examples from number `first` on, bytes arrays of many.
+def read_shards(
+    paths: Sequence[str], expected: Sequence[int], first: int = 0
+) -> Iterator[np.ndarray]:
+    """Yields the serialized examples of shards, one after the other, bytes arrays of many.
+
+    A shard is opened when the ones before it have been read.
 
     Args:
-        path: of the TFRecord file.
-        expected: how many examples it holds in all.
-        first: how many to skip.
+        paths: of the TFRecord files, SHARDS_AT_ONCE or so: all stand in one pipeline.
+        expected: how many examples each holds in all.
+        first: how many to skip, all in the first shard.
 
     Raises:
-        UserError: it is cut off or damaged, or holds another number.
+        UserError: one is cut off or damaged, or holds another number.
     """
-    count = first
-    dataset = tf.data.TFRecordDataset(path, buffer_size=_READ_BYTES)
+    skipped = np.zeros(len(paths), np.int64)
+    skipped[:1] = first
+    files = tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), list(paths), skipped))
+    chunks = files.flat_map(lambda *file: _shard(*file)).with_options(_one_by_one())
+    place, counts = 0, skipped.copy()
     try:
-        for chunk in dataset.skip(first).batch(_READ_RECORDS).as_numpy_iterator():
-            count += len(chunk)
-            if count > expected:
+        for index, chunk in chunks.as_numpy_iterator():
+            if index > place:
+                _require_count(paths[place], expected[place], counts[place])
+                place = index
+            counts[place] += len(chunk)
+            if counts[place] > expected[place]:
                 break
-            yield chunk
+            if len(chunk):
+                yield chunk
     except tf.errors.DataLossError as error:
         raise UserError(
-            f"A shard must be a complete TFRecord file. Received: {path}: {one_line(error)}"
+            f"A shard must be a complete TFRecord file. Received: {paths[place]}: {one_line(error)}"
         ) from error
+    _require_count(paths[place], expected[place], counts[place])
+
+
+def _shard(index, path, skipped):
+    """The chunks of a shard with its index; an empty one tells that it is the shard's turn."""
+    beginning = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
+    records = tf.data.TFRecordDataset(path, buffer_size=_READ_BYTES)
+    chunks = beginning.concatenate(records.skip(skipped).batch(_READ_RECORDS))
+    return chunks.map(lambda chunk: (index, chunk))
+
+
+def _one_by_one():
+    options = tf.data.Options()
+    options.autotune.enabled = False  # which would read ahead
+    return options
+
+
+def _require_count(path, expected, count):
     if count != expected:  # also what TensorFlow makes of a file cut off in a header
         found = "more" if count > expected else count
         raise UserError(

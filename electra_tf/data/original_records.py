@@ -1,8 +1,12 @@
 """The TFRecord files of google-research/electra, which say nothing of themselves."""
 
+import concurrent.futures
 import functools
+import os
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -10,8 +14,58 @@ from google.protobuf.message import DecodeError
 from electra_tf import features
 from electra_tf.errors import UserError
 
+_NAME = re.compile(r"pretrain_data\.tfrecord-(\d+)-of-(\d+)")
 _READ_BYTES = 8 << 20
 _BATCH = 1024
+
+
+class Records(NamedTuple):
+    """What the files of a data set hold.
+
+    Attributes:
+        files: paths of those that are not empty, by number.
+        counts: records of each.
+        seq_length: tokens of each record; 0 without any.
+        ids: smallest and largest token id of all records.
+    """
+
+    files: tuple[str, ...]
+    counts: tuple[int, ...]
+    seq_length: int
+    ids: tuple[int, int]
+
+
+def open_records(directory: str, names: Iterable[str]) -> Records | None:
+    """Reads all records of a data set; once in a process, as long as its files stay as they are.
+
+    Args:
+        directory: of the files.
+        names: of all that is there.
+
+    Returns:
+        None if no name is that of such a file.
+
+    Raises:
+        UserError: a file is missing or cut off, or a record is no example with as many token ids
+            as the first.
+    """
+    matches = [match for match in map(_NAME.fullmatch, names) if match]
+    if not matches:
+        return None
+    matches.sort(key=lambda match: int(match[1]))
+    if len(matches) != int(matches[0][2]):
+        raise UserError(
+            "Every pretrain_data.tfrecord-*-of-N must be there. Received: "
+            f"{len(matches)} of N={matches[0][2]} files in {directory}"
+        )
+    paths = [os.path.join(directory, match[0]) for match in matches]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        versions = dict(zip(paths, threads.map(_version, paths)))
+        # Some builds leave empty files.
+        versions = {path: version for path, version in versions.items() if version[0]}
+        counts = tuple(threads.map(_count, versions, versions.values()))
+    files = tuple(versions)
+    return Records(files, counts, *_length_and_ids(files, tuple(versions.values())))
 
 
 def count(path: str) -> int:
@@ -24,20 +78,6 @@ def count(path: str) -> int:
         UserError: the file is cut off.
     """
     return _count(path, _version(path))
-
-
-def length_and_ids(paths: Sequence[str]) -> tuple[int, tuple[int, int]]:
-    """Tokens per example, and the smallest and largest token id of all records.
-
-    Reads all files, once in a process as `count` does. Without a record the length is 0.
-
-    Args:
-        paths: complete files.
-
-    Raises:
-        UserError: a record is no example with as many token ids as the first.
-    """
-    return _length_and_ids(tuple(paths), tuple(map(_version, paths)))
 
 
 def _version(path: str) -> tuple[int, int]:
@@ -69,6 +109,7 @@ def _count(path: str, version: tuple[int, int]) -> int:
 
 @functools.lru_cache
 def _length_and_ids(paths: tuple[str, ...], _versions) -> tuple[int, tuple[int, int]]:
+    """Tokens per example, and the smallest and largest token id of all records."""
     length = 0
     for record in tf.data.TFRecordDataset(list(paths)).take(1).as_numpy_iterator() if paths else ():
         try:

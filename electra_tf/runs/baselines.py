@@ -14,15 +14,16 @@ def baselines(metrics: dict[str, float], config: Config) -> dict[str, float]:
 
     Args:
         metrics: content of eval.json.
-        config: the run's, with the vocabulary's special tokens in its data directory.
+        config: the run's, with the vocabulary's special tokens in its (first) data directory.
 
     Returns:
         `accuracy`: of copying the masked tokens that are shown and guessing the most frequent one
         elsewhere; `auc`: of knowing that [CLS] and [SEP] are never replaced, chance elsewhere.
     """
-    split = dataset.open_split(config.data.dir, "eval")
+    sources = config.data.sources()
+    split = dataset.open_mixture(sources, "eval")
     settings = tokenization.settings_of(config.data)
-    vocabulary = tokenization.read_vocabulary(config.data.dir, settings)
+    vocabulary = tokenization.read_vocabulary(next(iter(sources)), settings)
     never_masked = SpecialTokens.of(vocabulary).never_masked
     fraction = masking.final_fraction(config.objective)
     special = num_tokens = num_masked = 0

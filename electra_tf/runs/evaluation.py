@@ -15,6 +15,7 @@ from tqdm import tqdm
 from electra_tf import config as configuration
 from electra_tf import features, files, objectives
 from electra_tf.data import dataset
+from electra_tf.data.split import Mixture
 from electra_tf.saved.weights import SavedWeights
 from electra_tf.tasks.pretraining import PretrainingTask
 from electra_tf.train import strategy
@@ -34,7 +35,7 @@ def evaluate(
 
     Args:
         workdir: a run of `electra_tf pretrain`, or a converted model (with `data_dir`).
-        data_dir: another data set than the run's, with the same vocabulary.
+        data_dir: another data set than the run's, or one of its mixture, with the same vocabulary.
         split: which part of it.
         random_words: also report what puts the metrics in perspective: `disc_auc_corpus` and
             `disc_auc_uniform`, the AUC when masked words are replaced by random words of the
@@ -72,7 +73,7 @@ def evaluate(
         metrics = evaluator(
             on_progress=lambda share: bar.update(round(100 * share) - bar.n), split=split
         )
-    opened = dataset.open_split(task.config.data.dir, split)
+    opened = task.open_split(split)
     metrics = {"step": step, "examples": opened.num_examples, **metrics}
     metrics |= task.objective.weight_metrics(model)
     if random_words:
@@ -102,7 +103,8 @@ def restore(workdir: str, data_dir: str | None = None, devices: str = "auto") ->
         UserError: no run, no checkpoint or no such data.
     """
     config = objectives.validate(configuration.load(workdir))
-    config.data.dir = files.expand(data_dir or config.data.dir)
+    if data_dir:
+        config.data.dir, config.data.mixture = files.expand(data_dir), ""
     config.data.vocab_file = workdir  # whose tokenizer it is
     config.train.eval_batches = 0
     config.runtime.strategy = devices
@@ -130,7 +132,7 @@ def _without_fresh(weights: dict, saved: SavedWeights, parts: Collection[str], w
     return {path: weight for path, weight in weights.items() if path.split("/")[0] not in fresh}
 
 
-def _most_frequent_token_share(split: dataset.Split, task: PretrainingTask) -> float:
+def _most_frequent_token_share(split: Mixture, task: PretrainingTask) -> float:
     """Share of the most frequent token among all tokens that may be masked."""
     counts = np.zeros(task.config.model.vocab_size, np.int64)
     for batch in dataset.eval_batches(split, batch_size=256).as_numpy_iterator():

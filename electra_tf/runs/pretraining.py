@@ -120,7 +120,7 @@ def open_workdir(config: Config, workdir: str) -> tuple[str, Config | None]:
     Raises:
         UserError: no run may be there.
     """
-    workdir = files.workdir(workdir, [config.data.dir], _OWN, url=True)
+    workdir = files.workdir(workdir, config.data.sources(), _OWN, url=True)
     return workdir, _former(workdir)
 
 

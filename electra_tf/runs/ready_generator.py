@@ -47,7 +47,7 @@ class ReadyGenerator:
             tokenization.fingerprint_of(directory, objective.config.data),
             config.data.tokenizer_fingerprint,
             "config.objective.generator_from must have the vocabulary and the tokenizer settings "
-            f"of the data. Received: {directory} for {config.data.dir}",
+            f"of the data. Received: {directory} for {', '.join(config.data.sources())}",
         )
 
     def __call__(self, state: TrainState) -> None:

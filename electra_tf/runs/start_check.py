@@ -152,22 +152,27 @@ def _devices(found, config, former, stack) -> _Devices:
 
 
 def _data(found, config) -> bool:
-    """Tells the examples of the parts that the run reads; returns whether there is a train part."""
-    train, directory, opened = config.train, config.data.dir, set()
-    for name in ("train", "eval") if train.eval_steps else ("train",):
-        with found.noting():
-            split = dataset.open_split(directory, name)
-            opened.add(name)
-            tokens = _tokens(directory, name)
-            size = f"{split.num_examples:,} examples of {split.seq_length} tokens"
-            size += f", {tokens:,} without padding" if tokens else ""
-            if name == "eval":
-                found.tell("", f"held out: {size}")
-                continue
-            epochs = train.num_steps * train.batch_size / split.num_examples
-            at_most = "at most " if train.max_minutes else ""
-            found.tell("data", f"{directory}: {size}; {at_most}{epochs:,.3g} epochs")
-    return "train" in opened
+    """Tells the examples of the parts that the run reads; returns whether all have a train part."""
+    train, sources, opened = config.train, {}, set()
+    with found.noting():
+        sources = config.data.sources()
+    for directory, weight in sources.items():
+        for name in ("train", "eval") if train.eval_steps else ("train",):
+            with found.noting():
+                split = dataset.open_split(directory, name)
+                tokens = _tokens(directory, name)
+                size = f"{split.num_examples:,} examples of {split.seq_length} tokens"
+                size += f", {tokens:,} without padding" if tokens else ""
+                if name == "eval":
+                    found.tell("", f"held out: {size}")
+                    continue
+                opened.add(directory)
+                share = weight / sum(sources.values())
+                epochs = share * train.num_steps * train.batch_size / split.num_examples
+                at_most = "at most " if train.max_minutes else ""
+                what = f"{share:.3g} of all from {directory}" if len(sources) > 1 else directory
+                found.tell("data", f"{what}: {size}; {at_most}{epochs:,.3g} epochs")
+    return bool(sources) and opened == sources.keys()
 
 
 def _tokens(directory, split) -> int | None:

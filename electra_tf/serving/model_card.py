@@ -127,8 +127,11 @@ def _metrics(workdir: str) -> dict | None:
 
 def _tokens_trained(config: Config, step: int) -> int | None:
     """Updates times examples times the mean length of an example."""
-    path = os.path.join(config.data.dir, "dataset.json")
-    if not config.data.dir or not file_systems.exists(path):
-        return None
-    train = read_json(path)["splits"]["train"]
-    return round(step * config.train.batch_size * train["tokens"] / train["examples"])
+    length, sources = 0.0, config.data.sources()
+    for directory, weight in sources.items():
+        path = os.path.join(directory, "dataset.json")
+        if not directory or not file_systems.exists(path):
+            return None
+        train = read_json(path)["splits"]["train"]
+        length += train["tokens"] / train["examples"] * weight / sum(sources.values())
+    return round(step * config.train.batch_size * length)

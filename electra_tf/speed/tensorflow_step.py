@@ -23,7 +23,7 @@ _WITHOUT_REDUCE = "without update and all-reduce"
 
 
 def measure(config: Config, seq_length: int, seconds: float) -> dict:
-    """Measures on the devices of config.runtime; with config.data.dir, the input, too.
+    """Measures on the devices of config.runtime; with data, the input, too.
 
     Args:
         config: the experiment.
@@ -59,7 +59,7 @@ def measure(config: Config, seq_length: int, seconds: float) -> dict:
         "precision": runtime.precision,
         "xla": runtime.compiled,
         "step_seconds": {
-            "input": _time_input(config, seconds) if config.data.dir else None,
+            "input": _time_input(config, seconds) if all(config.data.sources()) else None,
             "forward_backward": forward_backward,
             "all_reduce": took[_WITHOUT_UPDATE] - forward_backward,
             "update": took["whole"] - took[_WITHOUT_UPDATE],

@@ -1,5 +1,6 @@
 """Pre-training as a task of the training loop: an objective on token shards."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,10 @@ import tensorflow as tf
 
 from electra_tf import config as configuration
 from electra_tf.config import Config
+from electra_tf.config.sections import DataConfig
 from electra_tf.data import dataset
 from electra_tf.data.description import read_description
+from electra_tf.data.split import Mixture
 from electra_tf.data.token_counts import count_tokens
 from electra_tf.errors import UserError
 from electra_tf.models.randomness import Draws
@@ -42,7 +45,7 @@ class PretrainingTask:
 
     def __init__(self, config: Config, model: str | None = None):
         self.config = config
-        if not config.data.dir:
+        if not all(config.data.sources()):
             raise UserError(
                 "config.data.dir must be a data set, which `electra_tf build_dataset`"
                 " makes. Received: nothing"
@@ -54,7 +57,8 @@ class PretrainingTask:
                 f"config.model.vocab_size must be 0 or at least the vocabulary's size, "
                 f"{len(self.vocabulary)}. Received: {config.model.vocab_size}"
             )
-        self.train_split = dataset.open_split(config.data.dir, "train")
+        self._splits: dict[str, Mixture] = {}
+        self.train_split = self.open_split("train")
         self.seq_length = self.train_split.seq_length
         dataset.require_ids_below(self.train_split, len(self.vocabulary), self.vocab_file)
         if self.seq_length > config.model.max_positions:
@@ -68,6 +72,12 @@ class PretrainingTask:
             lambda: count_tokens(self.train_split, len(self.vocabulary)),
         )
         self.flops_per_token = self.objective.training_flops_per_token(self.seq_length)
+
+    def open_split(self, name: str) -> Mixture:
+        """A part of the data, as `dataset.open_mixture` has opened it when it was first needed."""
+        if name not in self._splits:
+            self._splits[name] = dataset.open_mixture(self.config.data.sources(), name)
+        return self._splits[name]
 
     def train_batches(self, start_step: int, rows: tuple[int, int], rows_per_batch: int):
         """Endless data set of int32 [rows_per_batch, L] features; see `dataset.train_batches`."""
@@ -97,9 +107,8 @@ class PretrainingTask:
         self, batch_size: int, worker: int, num_workers: int, split: str = "eval"
     ) -> tf.data.Dataset:
         """Finite data set with every example of a split once; see `dataset.eval_batches`."""
-        opened = dataset.open_split(self.config.data.dir, split)
         return dataset.eval_batches(
-            opened,
+            self.open_split(split),
             batch_size=batch_size,
             worker=worker,
             num_batches=self.config.train.eval_batches,
@@ -131,33 +140,82 @@ class PretrainingTask:
 def _take_tokenizer(config: Config, model: str | None) -> tuple[str, Vocabulary]:
     """Where the vocabulary is, and what it is; config.data gets its settings and fingerprint."""
     data = config.data
-    description = read_description(data.dir) or {}  # the original's files have none
-    if description:
-        tokenization.put(description["tokenizer"], data)
+    sources = [_Tokenizer.of(directory) for directory in data.sources()]
+    known = [each for each in sources if each.settings]
+    for other in known[1:]:
+        known[0].require_same(other)
+    for each in known[:1]:
+        tokenization.put(each.settings, data)
         data.check_fields("config.data")
     settings = tokenization.settings_of(data)
-    places = [data.dir, os.path.dirname(data.dir.rstrip("/"))]
+    places = [place for each in sources for place in each.places]
     its_own = tokenization.find(settings, *places)
     path = data.vocab_file or its_own or (model and tokenization.find(settings, model))
     if not path:
         raise UserError(
             f"A data set must hold {', '.join(tokenization.file_names(settings))}, or "
-            f"config.data.vocab_file must name the vocabulary. Received: {data.dir}, which has none"
+            f"config.data.vocab_file must name the vocabulary. Received: {sources[0].directory}, "
+            "which has none"
         )
     vocabulary = tokenization.read_vocabulary(path, settings)
     data.tokenizer_fingerprint = vocabulary.fingerprint(settings)
-    built_with = description.get("tokenizer_fingerprint")
-    if description and its_own and not built_with:
-        built_with = tokenization.read_vocabulary(its_own, settings).fingerprint(settings)
-    if model is not None:
-        _require_tokenizer_of(model, built_with or data.tokenizer_fingerprint, data.dir)
-    tokenization.require_same(
-        built_with,
-        data.tokenizer_fingerprint,
-        f"A data set must be read with the vocabulary that it was built with. Received: {path} "
-        f"for {data.dir}",
-    )
+    for each in sources:
+        if model is not None:
+            fingerprint = each.fingerprint or data.tokenizer_fingerprint
+            _require_tokenizer_of(model, fingerprint, each.directory)
+        tokenization.require_same(
+            each.fingerprint,
+            data.tokenizer_fingerprint,
+            f"A data set must be read with the vocabulary that it was built with. Received: {path} "
+            f"for {each.directory}",
+        )
     return path, vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tokenizer:
+    """What a data set tells of its tokenizer.
+
+    Attributes:
+        directory: of the data set.
+        settings: of the tokenizer; empty: the original's files tell nothing.
+        fingerprint: None where nothing tells it.
+    """
+
+    directory: str
+    settings: dict[str, Any]
+    fingerprint: str | None
+
+    @classmethod
+    def of(cls, directory: str) -> "_Tokenizer":
+        description = read_description(directory)
+        if description is None:
+            return cls(directory, {}, None)
+        config = DataConfig()
+        tokenization.put(description["tokenizer"], config)
+        settings = tokenization.settings_of(config)
+        found = cls(directory, settings, description.get("tokenizer_fingerprint"))
+        own = tokenization.find(settings, *found.places)
+        if own and not found.fingerprint:
+            fingerprint = tokenization.read_vocabulary(own, settings).fingerprint(settings)
+            found = dataclasses.replace(found, fingerprint=fingerprint)
+        return found
+
+    @property
+    def places(self) -> list[str]:
+        """Where its files may lie."""
+        return [self.directory, os.path.dirname(self.directory.rstrip("/"))]
+
+    def require_same(self, other: "_Tokenizer") -> None:
+        """Raises UserError if another data set of a mixture has another tokenizer."""
+        message = (
+            "All data sets of config.data.mixture must have the same tokenizer and vocabulary; "
+            f"build one again with those of the other. Received: {self.directory} and "
+            f"{other.directory}"
+        )
+        if self.settings != other.settings:
+            raise UserError(f"{message}, with {self.settings} and {other.settings}")
+        tokenization.require_same(self.fingerprint, other.fingerprint, message)
 
 
 def _require_tokenizer_of(model: str, fingerprint: str, data_dir: str) -> None:

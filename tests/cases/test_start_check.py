@@ -75,6 +75,25 @@ def test_a_good_set_up(data, tmp_path):
     assert "at 40% of the peak of 1 x a test's machine" in told
 
 
+def test_a_mixture(data, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    mixture = {"data.dir": "", "data.mixture": json.dumps({str(data): 3, str(other): 1})}
+    found = start_check.check(config_of(data, **mixture, **{"train.eval_steps": 10}), str(tmp_path))
+    assert not found.problems
+    told = facts(found)
+    assert f"0.75 of all from {data}: 240 examples" in told and "; 0.75 epochs" in told
+    assert f"0.25 of all from {other}: 240 examples" in told and "; 0.25 epochs" in told
+    assert told.count("held out: 37 examples") == 2
+
+    shutil.rmtree(other)
+    found = start_check.check(config_of(data, **mixture), str(tmp_path / "run"))
+    assert any("must hold dataset.json" in problem for problem in found.problems)
+    both = config_of(data, **{"data.mixture": mixture["data.mixture"]})
+    found = start_check.check(both, str(tmp_path / "run"))
+    (problem,) = found.problems
+    assert problem.startswith("config.data.mixture must be in place of config.data.dir")
+
+
 def test_the_command_prints_it_and_exits(data, tmp_path):
     arguments = [*tiny_runs.command(data, tmp_path / "run"), "--check"]
     told = tiny_runs.run(arguments, code=1, TF_CONFIG="{}x")
@@ -91,7 +110,7 @@ def test_missing_data_and_all_else_that_is_wrong(tmp_path, monkeypatch):
     found = start_check.check(config, str(tmp_path / "run"))
     rules = "\n".join(found.problems)
     assert len(found.problems) == 4
-    assert "config.data.dir must hold dataset.json" in rules
+    assert "A data set must hold dataset.json" in rules
     assert "TF_CONFIG must be JSON" in rules
     assert "config.model.num_heads must divide" in rules
     assert "A workdir must be new or a run's" in rules

@@ -52,7 +52,8 @@ def test_the_detector_is_that_of_the_evaluation(run, found):
 
 
 def _tokens(found) -> int:
-    return found.data["splits"]["eval"]["tokens"]
+    (data,) = found.data.values()
+    return data["splits"]["eval"]["tokens"]
 
 
 def test_examples_are_the_first_texts(found):

@@ -209,7 +209,9 @@ def test_a_run_without_lines_and_without_a_detector(run):
     text, notes = "".join(outline_of(path).text), notes_of(path)
     assert "0.1250" in text and "0.0500" in text and "ROC" not in text
     assert any(note.startswith("Curves: ") for note in notes)
-    assert any(note.startswith("Simple baselines: left out. config.data.dir") for note in notes)
+    assert any(
+        note.startswith("Simple baselines: left out. A data set must hold") for note in notes
+    )
 
 
 def test_a_model_of_the_package_needs_an_output_and_tells_where_its_card_is(tmp_path):

@@ -82,7 +82,7 @@ def examine(workdir: str) -> Detector:
     """
     task, model, runtime, step = evaluation.restore(workdir, devices="one_device")
     objective, seed = task.objective, task.config.train.seed
-    split = dataset.open_split(task.config.data.dir, "eval")
+    split = task.open_split("eval")
     num_batches = max(1, MOST_TOKENS // (ROWS * split.seq_length))
     batches = dataset.eval_batches(split, batch_size=ROWS, num_batches=num_batches)
 
@@ -105,7 +105,8 @@ def examine(workdir: str) -> Detector:
     if not original.sum() or not replaced.sum():
         raise UserError(
             "For a ROC held-out text must have original and replaced tokens. Received: "
-            f"{original.sum():,.0f} and {replaced.sum():,.0f} in {task.config.data.dir}"
+            f"{original.sum():,.0f} and {replaced.sum():,.0f} in "
+            f"{', '.join(task.config.data.sources())}"
         )
     first = {name: value[:NUM_EXAMPLES] for name, value in next(iter(batches)).items()}
     found = objective.samples(model, first, Draws(seed, tf.constant(-1), ROWS))

@@ -34,7 +34,7 @@ class PretrainingRun:
         weights: number of trained numbers by network, the first part of their paths.
         evaluation: content of eval.json, its finite numbers.
         baselines: what a model reaches that knows little, as `runs.baselines` tells.
-        data: content of dataset.json.
+        data: content of dataset.json, by directory.
         detector: what the discriminator makes of held-out text; None without one, or without text.
         differences: fields of the config, (default, value).
         is_packaged: whether it comes with the package, without data and figures of its training.
@@ -49,7 +49,7 @@ class PretrainingRun:
     weights: dict[str, int] | Missing
     evaluation: dict[str, float] | Missing
     baselines: dict[str, float] | Missing
-    data: dict[str, Any] | Missing
+    data: dict[str, dict[str, Any]] | Missing
     detector: Detector | Missing | None
     differences: dict[str, tuple[object, object]]
     is_packaged: bool = False
@@ -97,7 +97,8 @@ def collect(directory: str) -> PretrainingRun:
     config = objectives.validate(configuration.load(directory))
     config.data.dir = expand(config.data.dir)
     data = attempt("Data statistics", lambda: _data(config))
-    seq_length = config.model.max_positions if isinstance(data, Missing) else data["seq_length"]
+    lengths = [] if isinstance(data, Missing) else [each["seq_length"] for each in data.values()]
+    seq_length = next(iter(lengths), config.model.max_positions)
     lines = parts.read_metrics(directory)
     saved = attempt("Number of weights", lambda: SavedWeights(_checkpoints(directory)))
     step = max((line["step"] for line in lines if line["split"] == "train"), default=0)
@@ -139,7 +140,7 @@ def _sizes(saved: SavedWeights) -> dict[str, int]:
 
 def _evaluate(directory: str, config: Config) -> str:
     """The command that measures what is missing."""
-    data = "" if config.data.dir else " --data_dir=SHARDS"
+    data = "" if all(config.data.sources()) else " --data_dir=SHARDS"
     return f"`electra_tf evaluate --workdir={directory}{data} --random_words`"
 
 
@@ -163,13 +164,16 @@ def _baselines(evaluation, config: Config, directory: str) -> dict[str, float] |
     return attempt("Simple baselines", lambda: baselines(evaluation, config))
 
 
-def _data(config: Config) -> dict[str, Any]:
-    found = read_description(config.data.dir) if config.data.dir else None
-    if found is None:
-        raise UserError(
-            "config.data.dir must hold dataset.json, which `electra_tf build_dataset` writes. "
-            f"Received: {config.data.dir or 'no directory'}"
-        )
+def _data(config: Config) -> dict[str, dict[str, Any]]:
+    found = {}
+    for directory in config.data.sources():
+        description = read_description(directory) if directory else None
+        if description is None:
+            raise UserError(
+                "A data set must hold dataset.json, which `electra_tf build_dataset` writes. "
+                f"Received: {directory or 'no directory'}"
+            )
+        found[directory] = description
     return found
 
 

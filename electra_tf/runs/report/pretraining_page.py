@@ -55,7 +55,7 @@ def _measured(run: PretrainingRun) -> Iterator[Html]:
         yield page.section("The discriminator", page.shown(found, detector_page.curves))
         if not isinstance(found, Missing):
             yield page.section("Examples", detector_page.examples(found))
-    yield page.section("Data", page.shown(run.data, _data))
+    yield page.section("Data", page.shown(run.data, lambda _: _data(run)))
 
 
 def _bound(run: PretrainingRun) -> str:
@@ -200,7 +200,21 @@ def _points(lines: list[dict], name: str) -> list[tuple[float, float]]:
     return [(line["step"], line[name]) for line in lines if name in line]
 
 
-def _data(description: dict) -> Html:
+def _data(run: PretrainingRun) -> Html:
+    """What dataset.json tells, of each data set."""
+    assert not isinstance(run.data, Missing)
+    weights = run.config.data.sources()
+    if len(weights) == 1:
+        return _described(*run.data.values())
+    total = sum(weights.values())
+    parts = []
+    for directory, weight in weights.items():
+        title = f"{directory}: {weight / total:.3g} of the training examples"
+        parts += [element("h3", title), _described(run.data[directory])]
+    return join(parts)
+
+
+def _described(description: dict) -> Html:
     """What dataset.json tells."""
     known: dict[str, object] = {
         "tokens of an example": f"{description['seq_length']:,}",

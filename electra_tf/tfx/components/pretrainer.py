@@ -29,7 +29,7 @@ _ANOMALIES = "SchemaDiff.pb"  # ExampleValidator's file in each split
 
 def _check_config(name: str, config: Config) -> None:
     objectives.validate(config)
-    for field in ("dir", "vocab_file"):
+    for field in ("dir", "mixture", "vocab_file"):
         if getattr(config.data, field):
             raise UserError(
                 f"{name}.data.{field} must be empty: data and vocabulary are those of "
@@ -114,7 +114,8 @@ class ElectraPretrainer(base_component.BaseComponent):
 
     Args:
         examples: channel of `ElectraExampleGen`'s output.
-        config: an electra_tf.config.Config, or its JSON; data.dir and data.vocab_file are empty.
+        config: an electra_tf.config.Config, or its JSON; data.dir, data.mixture and
+            data.vocab_file are empty.
         num_steps: in place of config.train.num_steps; may be a RuntimeParameter.
         learning_rate: in place of config.optimizer.learning_rate; may be a RuntimeParameter.
         anomalies: channel of ExampleValidator's output: any anomaly is an error.
