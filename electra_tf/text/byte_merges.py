@@ -1,12 +1,12 @@
 """Byte pair encoding of many words at once, in graph: https://arxiv.org/abs/1508.07909.
 
-In each word the two neighbours whose merge has the lowest rank become one token, the leftmost first,
-until none can. One step of a loop does it in all words, and in words that are unfinished alone.
+The two neighbours in a word whose merge has the lowest rank become one token, the leftmost first,
+until none are left that could. A step of the loop does so in all words that are unfinished.
 
-Where every merge that a token takes part in comes after those that make it, a step does more: all of
-a word's merges of the lowest rank, and in words longer than two tokens can be all those that are the
-lowest around. They are exact, since a token on which others could act before has to end within
-a token's length. So the number of steps does not grow with a word's length.
+Where every token takes part in merges only after those that make it, as in all that were learned,
+a step does all merges of a word's lowest rank. In a long word it even does all those that are the
+lowest within the length of two tokens on both sides: what merges before them farther away becomes
+no token that reaches them. So the number of steps does not grow with the length of a word.
 """
 
 from collections import defaultdict

@@ -110,7 +110,9 @@ class BytePairVocabulary(Vocabulary):
         self.lengths = np.array([len(self.bytes_of(token)) for token in self.tokens], np.int32)
         self.merges = self._merges(model.get("merges"), ids)
         names = {name: name if name in self._ids else other for name, other in _OTHER_NAMES.items()}
-        absent = [f"{name} or {_OTHER_NAMES[name]}" for name in names if names[name] not in self._ids]
+        absent = [
+            f"{name} or {_OTHER_NAMES[name]}" for name in names if names[name] not in self._ids
+        ]
         if absent:
             raise UserError(
                 f"A byte-level BPE must have a token for each of {' '.join(names)}. Received: "
@@ -143,9 +145,9 @@ class BytePairVocabulary(Vocabulary):
 
     def bytes_of(self, token: str) -> bytes:
         """What a token stands for in a text."""
-        if token in self._added or not all(character in _BYTES for character in token):
+        if token in self._added or not _BYTES.keys() >= set(token):
             return token.encode(errors="replace")
-        return bytes(_BYTES[character] for character in token)
+        return bytes(map(_BYTES.__getitem__, token))
 
     def begins_word(self) -> np.ndarray:
         """Whether a token begins with a blank or a line's end, bool [V]; true of special tokens."""
@@ -195,7 +197,10 @@ class BytePairVocabulary(Vocabulary):
         all_ids = dict(ids)
         for each in added:
             token, number = each.get("content"), each.get("id")
-            if not (isinstance(token, str) and token) or all_ids.setdefault(token, number) != number:
+            if (
+                not (isinstance(token, str) and token)
+                or all_ids.setdefault(token, number) != number
+            ):
                 raise self._other("added_tokens", "tokens with the ids they have", each)
         if {type(number) for number in all_ids.values()} - {int}:
             raise self._other("model.vocab", "ids by tokens", "others")
@@ -215,16 +220,13 @@ class BytePairVocabulary(Vocabulary):
             raise self._other("model.merges", "a list", merges)
         found: dict[tuple[int, int], Merge] = {}
         for rank, each in enumerate(merges):
-            pair = each.split(" ") if isinstance(each, str) else each
-            if not (
-                isinstance(pair, list)
-                and len(pair) == 2
-                and all(isinstance(part, str) for part in pair)
-                and all(token in ids for token in (*pair, "".join(pair)))
-            ):
-                raise self._other("model.merges", "pairs of tokens that make up a token", each)
-            left, right = (ids[part] for part in pair)
-            found[left, right] = Merge(rank, left, right, ids["".join(pair)])
+            try:
+                one, other = each.split(" ") if isinstance(each, str) else each
+                merge = Merge(rank, ids[one], ids[other], ids[one + other])
+            except (TypeError, ValueError, KeyError):
+                rule = "pairs of tokens that make up a token"
+                raise self._other("model.merges", rule, each) from None
+            found[merge.left, merge.right] = merge
         return tuple(sorted(found.values()))
 
     def _wholes(self, added: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, int]]:

@@ -44,14 +44,12 @@ class _Characters(NamedTuple):
         places: int32 [C], their first bytes in all these parts.
         starts, ends: int32 [C], first byte of what each came from, and the one after the last, in
             the part as it was written.
-        parts: int64 [C], of which part each is.
         is_space: bool [C], whether each is white space.
     """
 
     places: tf.Tensor
     starts: tf.Tensor
     ends: tf.Tensor
-    parts: tf.Tensor
     is_space: tf.Tensor
 
 
@@ -83,7 +81,9 @@ class BytePairs(Tokenizer):
         wholes = vocabulary.as_written, vocabulary.as_composed
         self._as_written, self._as_composed = map(_Wholes, wholes)
         # A word ends where white space begins, unless an added token goes across.
-        crosses = any(token.strip() and token.split() != [token] for each in wholes for token in each)
+        crosses = any(
+            token.strip() and token.split() != [token] for each in wholes for token in each
+        )
         spaces = byte_words.SPACES
         self.unfinished = None if crosses else rf"(?:\A|[{spaces}]+)[^{spaces}]*\z"
         self._merges = Merges(vocabulary)
@@ -165,12 +165,13 @@ class BytePairs(Tokenizer):
             content, sources = tf_text.normalize_utf8_with_offsets_map(parts, "NFC")
         characters, places = tf.strings.unicode_decode_with_offsets(content, "UTF-8")
         part = characters.value_rowids()
-        starts = places
+        # The op fails where a part has no offsets, so all have their ends.
+        lengths = tf.cast(tf.strings.length(content), tf.int64)
+        bounds = tf.concat([places, lengths[:, None]], 1)
         if sources is not None:
-            starts = tf_text.find_source_offsets(sources, places)
-        starts, lengths = tf.cast(starts.values, tf.int32), tf.strings.length(parts)
-        is_last = part != tf.concat([part, [-1]], 0)[1:]
-        ends = tf.where(is_last, tf.gather(lengths, part), tf.concat([starts, [0]], 0)[1:])
+            bounds = tf_text.find_source_offsets(sources, bounds)
+        bounds = tf.cast(bounds, tf.int32)
+        starts, ends = bounds[:, :-1].values, bounds[:, 1:].values
         # Of several characters that were composed together all but the first seem to start where
         # they end.
         is_first = starts != ends
@@ -178,7 +179,7 @@ class BytePairs(Tokenizer):
         starts = tf.gather(tf.boolean_mask(starts, is_first), group)
         places = tf.cast(places.values, tf.int32) + tf.gather(_before(content), part)
         is_space = byte_words.kinds_of(characters.values) == byte_words.SPACE
-        return content, _Characters(places, starts, ends, part, is_space)
+        return content, _Characters(places, starts, ends, is_space)
 
 
 class _Wholes:
@@ -237,6 +238,4 @@ def _by_text(
     values: tf.Tensor, rows: tf.Tensor, written: _Parts, text: tf.Tensor
 ) -> tf.RaggedTensor:
     """Values by the parts `rows` of `written`, as [B, None] by the texts of these."""
-    return _RAGGED.from_value_rowids(
-        values, tf.gather(written.rows, rows), tf.size(text, tf.int64)
-    )
+    return _RAGGED.from_value_rowids(values, tf.gather(written.rows, rows), tf.size(text, tf.int64))

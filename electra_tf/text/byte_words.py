@@ -1,6 +1,6 @@
 """Text cut into words as GPT-2 does it, in graph.
 
-The pattern of GPT-2, `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+`,
+Its pattern, `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+`,
 looks ahead, which RE2 cannot. What it finds depends on each character's kind and those of its
 neighbours alone: a word begins where the kind changes, but for a plain blank, which belongs to what
 follows; of several white spaces before a word the last stands alone. So all characters are looked
@@ -42,7 +42,9 @@ def split(text: tf.Tensor) -> tf.RaggedTensor:
     begins = _begins(characters.values, characters.value_rowids())
     starts = tf.where(begins)[:, 0]
     words = tf.strings.unicode_encode(_RAGGED.from_row_starts(characters.values, starts), "UTF-8")
-    return _RAGGED.from_row_splits(words, tf.searchsorted(starts, characters.row_splits, out_type=tf.int64))
+    return _RAGGED.from_row_splits(
+        words, tf.searchsorted(starts, characters.row_splits, out_type=tf.int64)
+    )
 
 
 def kinds_of(characters: tf.Tensor) -> tf.Tensor:
