@@ -4,8 +4,9 @@ Command:   electra_tf build_dataset --input='corpus/*.txt' --vocab=MODEL --outpu
            electra_tf pretrain --config=configs/continue.py --config.init_from=MODEL \
                --config.data.dir=SHARDS --workdir=RUN
 Data:      shards with the model's vocabulary, no longer than its positions. If MODEL has a
-           spiece.model add --tokenizer=sentencepiece, if it is cased --nolower_case. A vocabulary
-           of your own means a model of your own: electra_small.
+           spiece.model add --tokenizer=sentencepiece, if a tokenizer.json
+           --tokenizer=byte_level_bpe, if it is cased --nolower_case. A vocabulary of your own means
+           a model of your own: electra_small.
 Hardware:  20,000 steps of 128 x 128 tokens: with ELECTRA-Small 43 hours on two cores of a Xeon at
            2,115 tokens/s; not measured on a GPU. --config.train.max_minutes=60 makes it an hour.
            `electra_tf benchmark --plan` tells what fits.

@@ -2,7 +2,7 @@
 
     electra_tf build_dataset --input='corpus/*.txt.xz' --vocab=vocab.txt --output_dir=data
 
-The output holds train-*.tfrecord, eval-*.tfrecord, vocab.txt (or spiece.model) and dataset.json.
+The output holds train-*.tfrecord, eval-*.tfrecord, dataset.json and the vocabulary.
 The same input, seed and settings give the same bytes, whatever the number of workers. Flags that
 are not listed here go to Apache Beam, for example --runner.
 """
@@ -28,8 +28,8 @@ _INPUT = flags.DEFINE_multi_string(
 _VOCAB = command.define_path(
     "vocab",
     None,
-    "Vocabulary, one token per line, or a SentencePiece model; electra_tf learn_vocab makes one. "
-    "For a tokenizer with several files, their directory.",
+    "Vocabulary, one token per line, a SentencePiece model, or the tokenizer.json of a byte-level "
+    "BPE; electra_tf learn_vocab makes one. For a tokenizer with several files, their directory.",
     required=True,
 )
 _OUTPUT_DIR = command.define_path(

@@ -59,8 +59,8 @@ def read(path: str, config: dict[str, Any], say: Callable[[str], None]) -> Piece
     return vocabulary
 
 
-def fast_tokenizer(vocabulary: PieceVocabulary) -> tuple[Any, dict[str, str]]:
-    """What transformers runs, of the tokenizers package, and its special tokens by role.
+def fast_tokenizer(vocabulary: PieceVocabulary) -> tuple[str, dict[str, str]]:
+    """What transformers runs, a tokenizer.json, and its special tokens by role.
 
     The ids are those of `text.sentence_piece.SentencePiece` but for what that library does in
     another way: a special token that stands in a text, such as [MASK], becomes that token, and a
@@ -102,7 +102,7 @@ def fast_tokenizer(vocabulary: PieceVocabulary) -> tuple[Any, dict[str, str]]:
         special_tokens=[(cls, vocabulary.cls_id), (sep, vocabulary.sep_id)],
     )
     tokenizer.add_special_tokens(list(vocabulary.SPECIAL))
-    return tokenizer, dict(zip(_ROLES, vocabulary.SPECIAL))
+    return tokenizer.to_str(pretty=True) + "\n", dict(zip(_ROLES, vocabulary.SPECIAL))
 
 
 def _merges(model) -> list[tuple[str, str]]:

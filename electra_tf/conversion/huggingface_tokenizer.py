@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from electra_tf import extras
-from electra_tf.conversion import huggingface_added, huggingface_pieces
+from electra_tf.conversion import (
+    huggingface_added,
+    huggingface_byte_pairs,
+    huggingface_pieces,
+)
 from electra_tf.errors import UserError
 from electra_tf.files import write_text
 from electra_tf.json_files import read_json
 from electra_tf.saved.model_directory import Pretrained
 from electra_tf.text import tokenization
+from electra_tf.text.byte_pair_vocabulary import BytePairVocabulary
 from electra_tf.text.piece_vocabulary import PieceVocabulary
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK, Vocabulary
 from electra_tf.text.wordpiece import MAX_CHARACTERS_PER_WORD, WordPiece
@@ -64,8 +69,9 @@ def read(directory: str, say: Callable[[str], None]) -> tuple[Vocabulary | None,
         say: receives what the user should know.
 
     Returns:
-        The vocabulary: of a SentencePiece model, else of vocab.txt, else of tokenizer.json, else
-        None. The settings, as `text.tokenization` takes them.
+        The vocabulary: of a SentencePiece model, else of a byte-level BPE's tokenizer.json, else of
+        vocab.txt, else of tokenizer.json, else None. The settings, as `text.tokenization` takes
+        them.
 
     Raises:
         UserError: there is a tokenizer that cannot be read, or one that ours is not.
@@ -79,6 +85,9 @@ def read(directory: str, say: Callable[[str], None]) -> tuple[Vocabulary | None,
     pieces = huggingface_pieces.path_of(directory)
     if pieces is not None:
         return huggingface_pieces.read(pieces, config, say), huggingface_pieces.SETTINGS
+    if huggingface_byte_pairs.is_one(fast):
+        path = os.path.join(directory, _TOKENIZER)
+        return huggingface_byte_pairs.read(path, config, fast), huggingface_byte_pairs.SETTINGS
     _check_config(config, os.path.join(directory, _SETTINGS))
     vocabulary, added = None, {}
     if not fast or _is_wordpiece(fast, directory, say):
@@ -221,7 +230,7 @@ def _part(content: dict, name: str, path: str) -> dict:
 
 
 def write(pretrained: Pretrained, directory: str) -> None:
-    """Writes vocab.txt or spiece.model, and what AutoTokenizer reads; of no vocabulary nothing.
+    """Writes the vocabulary's files and what AutoTokenizer reads; of no vocabulary nothing.
 
     Args:
         pretrained: whose tokenizer it is.
@@ -231,10 +240,14 @@ def write(pretrained: Pretrained, directory: str) -> None:
     if vocabulary is None:
         return
     settings = tokenization.settings_of(config.data)
-    if isinstance(vocabulary, PieceVocabulary):
-        (tokenizer, special), folding = huggingface_pieces.fast_tokenizer(vocabulary), {}
+    folding = {}
+    if isinstance(vocabulary, BytePairVocabulary):
+        fast, special = huggingface_byte_pairs.fast_tokenizer(vocabulary)
+        folding = {"add_prefix_space": vocabulary.adds_prefix}
+    elif isinstance(vocabulary, PieceVocabulary):
+        fast, special = huggingface_pieces.fast_tokenizer(vocabulary)
     else:
-        tokenizer, special = _fast_wordpiece(vocabulary, settings)
+        fast, special = _fast_wordpiece(vocabulary, settings)
         folding = {
             "do_lower_case": settings["lower_case"],
             "strip_accents": settings["strip_accents"],
@@ -251,13 +264,13 @@ def write(pretrained: Pretrained, directory: str) -> None:
         **special,
     }
     vocabulary.save(directory)
-    write_text(os.path.join(directory, _TOKENIZER), tokenizer.to_str(pretty=True) + "\n")
+    write_text(os.path.join(directory, _TOKENIZER), fast)
     for name, content in ((_SETTINGS, described), ("special_tokens_map.json", special)):
         write_text(os.path.join(directory, name), json.dumps(content, indent=2) + "\n")
 
 
-def _fast_wordpiece(vocabulary: Vocabulary, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What transformers runs, of the tokenizers package, and its special tokens by role.
+def _fast_wordpiece(vocabulary: Vocabulary, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What transformers runs, a tokenizer.json, and its special tokens by role.
 
     The ids are those of `text.wordpiece.WordPiece` with three exceptions, all of that library: a
     special token that stands in a text, such as [MASK], becomes that token; a capital sigma at
@@ -293,7 +306,8 @@ def _fast_wordpiece(vocabulary: Vocabulary, settings: dict[str, Any]) -> tuple[A
         is_special = token in written
         added = tokenizers.AddedToken(token, normalized=not is_special, special=is_special)
         (tokenizer.add_special_tokens if is_special else tokenizer.add_tokens)([added])
-    return tokenizer, _SPECIAL | ({"additional_special_tokens": written} if written else {})
+    others = {"additional_special_tokens": written} if written else {}
+    return tokenizer.to_str(pretty=True) + "\n", _SPECIAL | others
 
 
 def _json_or_nothing(directory: str, name: str) -> dict[str, Any]:

@@ -65,11 +65,7 @@ def is_one(directory: str) -> bool:
 def read(
     directory: str, *, encoder_only: bool, allow_pickle: bool, say: Callable[[str], None]
 ) -> Pretrained:
-    """Reads a ModernBertModel or a ModernBertForMaskedLM; arguments and errors as in `huggingface`.
-
-    Its own tokenizer is a byte-level BPE, which electra_tf has not: the weights come alone, and
-    take token ids.
-    """
+    """Reads a ModernBertModel or a ModernBertForMaskedLM; as in `huggingface`."""
     config = Config(model=modernbert_config.read(directory))
     tensors = unwrapped(open_tensors(directory, allow_pickle))
     base = _BASE if any(name.startswith(_BASE) for name in tensors.shapes) else ""

@@ -62,7 +62,7 @@ class SentencePiece(Tokenizer):
         if not isinstance(vocabulary, PieceVocabulary):
             vocabulary = PieceVocabulary.from_file(vocabulary)
         super().__init__(vocabulary)
-        self.part_of_word = None if vocabulary.blanks_in_pieces else "[^ ]"
+        self.unfinished = None if vocabulary.blanks_in_pieces else r"[^ ]*\z"
         self._model = vocabulary.processed
         self._only_blanks = np.array([not token.strip(BLANK) for token in vocabulary.tokens])
         self._begins = np.array([token.startswith(BLANK) for token in vocabulary.tokens])

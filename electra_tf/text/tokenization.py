@@ -16,6 +16,7 @@ from electra_tf import file_systems
 from electra_tf.config.sections import TokenizerConfig
 from electra_tf.errors import UserError
 from electra_tf.files import new_file
+from electra_tf.text.byte_pair_vocabulary import BytePairVocabulary
 from electra_tf.text.piece_vocabulary import PieceVocabulary
 from electra_tf.text.vocabulary import Vocabulary
 
@@ -48,10 +49,11 @@ _KINDS = {
         ("lower_case", "strip_accents"),
         {"tokenize_chinese_chars": True, "never_split": [], "added_tokens": []},
     ),
-    # What decides its ids lies in its file alone.
+    # What decides the ids of these lies in their files alone.
     "sentencepiece": _Kind(
         "electra_tf.text.sentence_piece", "SentencePiece", PieceVocabulary, (), {}
     ),
+    "byte_level_bpe": _Kind("electra_tf.text.byte_pairs", "BytePairs", BytePairVocabulary, (), {}),
 }
 # What `config.data.tokenizer` may be.
 NAMES = tuple(_KINDS)

@@ -28,8 +28,8 @@ class Tokenizer(abc.ABC):
         name: in config.json and dataset.json.
         vocabulary: the tokens, their ids, and which are special or begin a word.
         max_seq_length: tokens of the longest row of `batch`; of a loaded model, the model's.
-        part_of_word: regular expression of RE2 of one character after which a word may go on: at
-            all others words end whatever follows. None: there are no such others.
+        unfinished: regular expression of RE2 of the end of a text whose tokens may change with
+            what follows; those of all before it stay. None: any may change.
 
     Args:
         vocabulary: the attribute.
@@ -39,7 +39,7 @@ class Tokenizer(abc.ABC):
     name: ClassVar[str]
     max_seq_length: int = 512
     # White space of ASCII; neither folding nor accents cross it.
-    part_of_word: str | None = r"[^ \t\n\r]"
+    unfinished: str | None = r"[^ \t\n\r]*\z"
 
     def __init__(self, vocabulary: Vocabulary, **settings: Any):
         self.vocabulary, self._settings = vocabulary, settings

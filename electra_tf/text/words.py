@@ -46,7 +46,7 @@ _LOWER_OF = {
 _LENGTH, _IS_REMOVED, _IS_SPACE, _IS_ALONE, _IS_NOTHING = 7, 8, 16, 32, 64
 _PAGE = 256
 # All characters: code points but for the halves of pairs.
-_POINTS = np.delete(np.arange(0x110000, dtype=np.int32), slice(0xD800, 0xE000))
+POINTS = np.delete(np.arange(0x110000, dtype=np.int32), slice(0xD800, 0xE000))
 
 
 def valid_utf8(text: tf.Tensor) -> tf.Tensor:
@@ -123,9 +123,9 @@ def patterns_of(
     normal, nothing = _normal(lower_case, strip_accents, split_chinese)
     classes = {}
     for character in {*"".join(tokens)}:
-        own = normal[np.searchsorted(_POINTS, ord(character))]
+        own = normal[np.searchsorted(POINTS, ord(character))]
         if own != nothing:  # else it is removed from texts
-            same = (rf"\x{{{point:X}}}" for point in _POINTS[normal == own])
+            same = (rf"\x{{{point:X}}}" for point in POINTS[normal == own])
             classes[character] = f"[{''.join(same)}]"
     return [
         f"{REMOVED}*".join(classes[each] for each in token if each in classes) for token in tokens
@@ -134,9 +134,9 @@ def patterns_of(
 
 @functools.cache
 def _normal(lower_case: bool, strip_accents: bool, split_chinese: bool) -> tuple[np.ndarray, int]:
-    """Of `_POINTS` a number for what `normalize` makes of each, int32, and that of nothing."""
+    """Of `POINTS` a number for what `normalize` makes of each, int32, and that of nothing."""
     with tf.init_scope():
-        text = tf.strings.unicode_encode(_POINTS[:, None], "UTF-8")
+        text = tf.strings.unicode_encode(POINTS[:, None], "UTF-8")
         different, normal = tf.unique(normalize(text, lower_case, strip_accents, split_chinese))
         return normal.numpy(), np.flatnonzero(different.numpy() == b"")[0]
 
@@ -207,7 +207,7 @@ def _kinds(
       int32 [4352], where each page begins in the second, int32 [pages * _PAGE].
     """
     with tf.init_scope():
-        text = tf.strings.unicode_encode(_POINTS[:, None], "UTF-8")
+        text = tf.strings.unicode_encode(POINTS[:, None], "UTF-8")
         folded = _fold(text, lower_case, strip_accents)
         is_alone = tf.strings.regex_full_match(folded, _PUNCTUATION)
         if split_chinese:
@@ -221,6 +221,6 @@ def _kinds(
         ):
             bits += tf.where(has_it, bit, 0)
     kinds = np.zeros(0x110000, np.int32)
-    kinds[_POINTS] = bits.numpy()
+    kinds[POINTS] = bits.numpy()
     pages, page = np.unique(kinds.reshape(-1, _PAGE), axis=0, return_inverse=True)
     return (page * _PAGE).astype(np.int32), pages.reshape(-1)

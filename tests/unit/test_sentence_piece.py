@@ -204,7 +204,7 @@ def test_first_tokens_of_shortened_texts_stay(tokenizer):
 
 
 def test_pieces_across_words_are_never_cut():
-    assert of(pieces=("▁the▁cat", "▁", "a")).part_of_word is None
+    assert of(pieces=("▁the▁cat", "▁", "a")).unfinished is None
 
 
 def test_a_model_that_the_op_refuses():

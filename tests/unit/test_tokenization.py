@@ -38,7 +38,7 @@ def test_files_from_before_tokenizers_had_names():
 
 def test_unknown_names_and_settings_are_refused(tiny_vocab_file):
     with pytest.raises(
-        UserError, match=r"must be one of wordpiece, sentencepiece\. Received: 'morse'"
+        UserError, match=r"wordpiece, sentencepiece, byte_level_bpe\. Received: 'morse'"
     ):
         tokenization.load(tiny_vocab_file, CASED | {"name": "morse"})
     with pytest.raises(UserError, match="must be one of wordpiece"):

@@ -15,7 +15,7 @@ def shorten(
 ) -> tf.Tensor:
     """Texts whose first tokens, and the tokens' offsets, are those of the given ones.
 
-    A text is cut where a word of the tokenizer ends whatever follows (`Tokenizer.part_of_word`), if
+    A text is cut where a word of the tokenizer ends whatever follows (`Tokenizer.unfinished`), if
     what is before it has `num_tokens` tokens: what follows changes none of these. One where that
     cannot be seen, say a single word of a megabyte, stays as it is. So the costly part of the work
     depends on the model's length, not the text's.
@@ -30,14 +30,14 @@ def shorten(
         string [B], valid UTF-8.
     """
     text = valid_utf8(text)
-    part_of_word, ids_of = tokenizer.part_of_word, ids_of or tokenizer.ids
-    if part_of_word is None:
+    unfinished, ids_of = tokenizer.unfinished, ids_of or tokenizer.ids
+    if unfinished is None:
         return text
     longest = CHARACTERS_PER_TOKEN * num_tokens
 
     def cut():
         start = tf.strings.substr(text, 0, longest, unit="UTF8_CHAR")
-        start = tf.strings.regex_replace(start, rf"{part_of_word}*\z", "")
+        start = tf.strings.regex_replace(start, unfinished, "")
         has_all = ids_of(start).row_lengths() >= num_tokens
         return tf.where(has_all, start, text)
 
