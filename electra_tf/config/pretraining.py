@@ -57,12 +57,13 @@ class Config(JsonConfig):
         check_model(self.model)
         check_objective(self.objective)
         check_optimizer_name(self.optimizer.name)
-        divides(
-            "config.train.accumulation_steps",
-            self.train.accumulation_steps,
-            "config.train.batch_size",
-            self.train.batch_size,
-        )
+        for part in self.train.batch_sizes().parts:
+            divides(
+                "config.train.accumulation_steps",
+                self.train.accumulation_steps,
+                "config.train.batch_size" if part.end is None else "config.train.batch_warmup",
+                part.size,
+            )
         # 0 is for a fine-tuning: Table 7's.
         between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, 100.0)
         between("config.optimizer.layer_decay", self.optimizer.layer_decay, 0.0, 1.0)

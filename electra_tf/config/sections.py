@@ -7,6 +7,7 @@ Flags set fields after construction, so nothing is checked in `__post_init__`; e
 import dataclasses
 
 from electra_tf.config import blocks, breakpoints, mixtures
+from electra_tf.config.batch_sizes import BatchSizes
 from electra_tf.config.blocks import Block
 from electra_tf.config.checks import at_most, divides, one_of
 from electra_tf.config.fields import Fields, choice, number
@@ -219,6 +220,9 @@ class TrainConfig(Fields):
     max_minutes: float = number(0.0, 0, 1e7)
     # examples per update, over all devices and accumulation steps
     batch_size: int = number(128, 1, MAX_ROWS)
+    # smaller batches at the beginning: pairs of a step and the rows before it, as JSON, such as
+    # [[2000, 64], [3000, 128]]
+    batch_warmup: str = ""
     accumulation_steps: int = number(1, 1, MAX_ROWS)  # micro-batches per update
     # of an exponential moving average of the weights, which is then what is evaluated, and what
     # everything else but training reads from the run; 0: none
@@ -230,6 +234,10 @@ class TrainConfig(Fields):
     # batches of held-out examples per evaluation; 0: all
     eval_batches: int = number(0, 0, MAX_STEPS)
     log_steps: int = number(100, 1, MAX_STEPS)
+
+    def batch_sizes(self) -> BatchSizes:
+        """The size of the batch at each step; raises UserError if batch_warmup is none."""
+        return BatchSizes(self.batch_warmup, self.batch_size, "config.train.batch_warmup")
 
 
 @dataclasses.dataclass

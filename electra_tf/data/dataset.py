@@ -100,13 +100,14 @@ def train_batches(
     batch_size: int,
     start_step: int,
     shuffle_examples: int,
+    offset: int = 0,
     rows: tuple[int, int] | None = None,
     rows_per_batch: int | None = None,
 ) -> tf.data.Dataset:
     """Training batches from step `start_step` on, without end.
 
-    The global batch of step s is positions [s * batch_size, (s + 1) * batch_size) of the infinite
-    example order, however many workers and replicas share it: each asks for its rows.
+    The global batch of step s is batch_size positions from offset + s * batch_size on of the
+    infinite example order, however many workers and replicas share it: each asks for its rows.
 
     Args:
         split: what `open_split` or `open_mixture` returned.
@@ -114,6 +115,7 @@ def train_batches(
         batch_size: examples of a global batch; may exceed the number of examples.
         start_step: first step to yield.
         shuffle_examples: examples shuffled together; host memory holds at most two such groups.
+        offset: where step 0 would begin; not 0 if other batches were of another size.
         rows: (first, end) of the rows of each global batch to yield; all by default.
         rows_per_batch: cuts the rows into consecutive elements of this size; whole by default.
 
@@ -137,8 +139,8 @@ def train_batches(
 
     def generate():
         with MixtureReader(split, seed, shuffle_examples) as reader:
-            for step in itertools.count(start_step):
-                yield reader.read(step * batch_size + first, step * batch_size + end)
+            for begin in itertools.count(offset + start_step * batch_size, batch_size):
+                yield reader.read(begin + first, begin + end)
 
     def parse(records):
         batch = _parse(records, split)
@@ -156,14 +158,21 @@ def train_batches(
 
 
 def batch_at(
-    split: Split | Mixture, *, seed: int, batch_size: int, step: int, shuffle_examples: int
+    split: Split | Mixture,
+    *,
+    seed: int,
+    batch_size: int,
+    step: int,
+    shuffle_examples: int,
+    offset: int = 0,
 ) -> dict[str, np.ndarray]:
     """The global batch of one step, {feature: int32 [batch_size, L]}, to look at after a failure.
 
     Args: as in `train_batches`.
     """
     with MixtureReader(split, seed, shuffle_examples, read_ahead=False) as reader:
-        records = reader.read(step * batch_size, (step + 1) * batch_size)
+        begin = offset + step * batch_size
+        records = reader.read(begin, begin + batch_size)
     return {name: value.numpy() for name, value in _parse(tf.constant(records), split).items()}
 
 

@@ -51,7 +51,7 @@ def plan(study: Study, row: Row) -> Plan:
             f"{row.name!r}, {config.model.max_positions}. Received: {study.seq_length}"
         )
     shares = {**study.shares, **row.shares}
-    tokens_per_step = config.train.batch_size * study.seq_length
+    sizes = config.train.batch_sizes()
 
     def cost(steps: int) -> tuple[Flags, float]:
         """What follows from so many steps: fields, and operations per token."""
@@ -65,14 +65,14 @@ def plan(study: Study, row: Row) -> Plan:
     budget, steps = study.compute * row.compute, row.steps or 1000
     fields, per_token = cost(steps)
     for _ in range(0 if row.steps else _ROUNDS):
-        price = tokens_per_step * (per_token if study.equal == "flops" else 1)
-        wanted = max(1, round(budget / price))
+        price = study.seq_length * (per_token if study.equal == "flops" else 1)
+        wanted = max(1, round(sizes.steps(budget / price)))
         if wanted == steps:
             break
         steps = wanted
         fields, per_token = cost(steps)
     objectives.validate(config)
-    tokens = float(steps * tokens_per_step)
+    tokens = float(sizes.examples(steps) * study.seq_length)
     return Plan(config, file, {**given, **fields}, steps, tokens, per_token * tokens)
 
 

@@ -168,7 +168,8 @@ def _data(found, config) -> bool:
                     continue
                 opened.add(directory)
                 share = weight / sum(sources.values())
-                epochs = share * train.num_steps * train.batch_size / split.num_examples
+                rows = train.batch_sizes().examples(train.num_steps)
+                epochs = share * rows / split.num_examples
                 at_most = "at most " if train.max_minutes else ""
                 what = f"{share:.3g} of all from {directory}" if len(sources) > 1 else directory
                 found.tell("data", f"{what}: {size}; {at_most}{epochs:,.3g} epochs")

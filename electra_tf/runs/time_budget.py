@@ -192,6 +192,8 @@ def _check_shortened(config: Config) -> None:
     for name in ("mask_fraction_by_step", "discriminator_weight_by_step"):
         if given := getattr(config.objective, name):
             raise UserError(f"{rule} config.objective.{name} must be empty. Received: {given}")
+    if given := config.train.batch_warmup:
+        raise UserError(f"{rule} config.train.batch_warmup must be empty. Received: {given}")
     if config.init_from and config.init_schedule == "continue":
         raise UserError(
             f"{rule} config.init_schedule must be restart. Received: {config.init_schedule}"
@@ -207,6 +209,8 @@ def _check_shortened(config: Config) -> None:
 def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tuple[float, float]:
     """Seconds that it takes to trace a training step, and to do one, with fresh weights.
 
+    The step is one with config.train.batch_size rows, whatever comes before.
+
     Args:
         config: of the run.
         runtime: its devices. None: started here, and blocks are not compiled, which would take
@@ -216,6 +220,7 @@ def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tup
         UserError: as a run of the config would.
     """
     config = objectives.validate(copy.deepcopy(config))
+    config.train.batch_warmup = ""
     runtime = runtime or strategy.start(config.runtime, config.train.seed, num_steps=0)
     task, settings = PretrainingTask(config), config.train
     objective = task.objective

@@ -134,4 +134,4 @@ def _tokens_trained(config: Config, step: int) -> int | None:
             return None
         train = read_json(path)["splits"]["train"]
         length += train["tokens"] / train["examples"] * weight / sum(sources.values())
-    return round(step * config.train.batch_size * length)
+    return round(config.train.batch_sizes().examples(step) * length)

@@ -41,7 +41,7 @@ def plan(config: Config, seq_length: int, peak_share: float, devices: Sequence[D
     synthetic.vocabulary(config)  # sets the size
     objective, train = build_objective(config), config.train
     model = MemoryModel(objective, seq_length)
-    tokens = train.num_steps * train.batch_size * seq_length
+    tokens = train.batch_sizes().examples(train.num_steps) * seq_length
     per_token = objective.training_flops_per_token(seq_length)
     paper_per_token = objective.training_flops_per_token(seq_length, paper_flops.training)
     return {

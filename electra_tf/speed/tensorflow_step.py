@@ -1,5 +1,6 @@
 """Times the training step, and its parts by leaving them out one at a time."""
 
+import copy
 import resource
 import time
 from collections.abc import Iterator
@@ -123,6 +124,8 @@ class _StepWithoutReduce(_StepWithoutUpdate):
 
 def _time_input(config, seconds):
     """Seconds per global batch of the input pipeline alone."""
+    config = copy.deepcopy(config)
+    config.train.batch_warmup = ""
     task = PretrainingTask(config)
     size = config.train.batch_size
     batches = iter(task.train_batches(0, (0, size), size))

@@ -80,28 +80,31 @@ class PretrainingTask:
         return self._splits[name]
 
     def train_batches(self, start_step: int, rows: tuple[int, int], rows_per_batch: int):
-        """Endless data set of int32 [rows_per_batch, L] features; see `dataset.train_batches`."""
-        train, data = self.config.train, self.config.data
+        """Endless data set of int32 [rows_per_batch, L] features; see `dataset.train_batches`.
+
+        All batches are as large as that of `start_step`.
+        """
         return dataset.train_batches(
             self.train_split,
-            seed=train.seed,
-            batch_size=train.batch_size,
+            **self._order(start_step),
             start_step=start_step,
-            shuffle_examples=data.shuffle_examples,
             rows=rows,
             rows_per_batch=rows_per_batch,
         )
 
     def train_batch(self, step: int) -> dict:
         """The whole global batch of a step, NumPy int32 [batch_size, L]."""
-        train = self.config.train
-        return dataset.batch_at(
-            self.train_split,
-            seed=train.seed,
-            batch_size=train.batch_size,
-            step=step,
-            shuffle_examples=self.config.data.shuffle_examples,
-        )
+        return dataset.batch_at(self.train_split, **self._order(step), step=step)
+
+    def _order(self, step: int) -> dict[str, int]:
+        """What decides which examples the batches have that are as large as that of a step."""
+        part = self.config.train.batch_sizes().at(step)
+        return {
+            "seed": self.config.train.seed,
+            "batch_size": part.size,
+            "offset": part.examples(0),
+            "shuffle_examples": self.config.data.shuffle_examples,
+        }
 
     def eval_batches(
         self, batch_size: int, worker: int, num_workers: int, split: str = "eval"

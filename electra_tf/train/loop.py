@@ -1,6 +1,7 @@
 """The training loop: any task, any strategy, resumable at every step."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -34,12 +35,14 @@ def require_even_batches(
 ) -> None:
     """Raises UserError unless a batch can be split evenly over devices and micro-batches."""
     parts = num_replicas * settings.accumulation_steps
-    if settings.batch_size % parts:
-        raise UserError(
-            f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
-            f"{num_replicas} x {settings.accumulation_steps}. Received: {settings.batch_size}"
-        )
-    objective.check_rows(settings.batch_size // parts)
+    for size in (part.size for part in settings.batch_sizes().parts):
+        if size % parts:
+            field = "batch_size" if size == settings.batch_size else "batch_warmup"
+            raise UserError(
+                f"config.train.{field} must be a multiple of devices x accumulation_steps, "
+                f"{num_replicas} x {settings.accumulation_steps}. Received: {size}"
+            )
+        objective.check_rows(size // parts)
 
 
 @contextlib.contextmanager
@@ -104,6 +107,7 @@ class Trainer:
         )
         self._initialize, self._goes_on, self._peak = initialize, goes_on, None
         self._timeline, self._phase = Timeline(objective.phases()), None
+        self._part = settings.batch_sizes().at(0)
         self._take(task, settings, workdir)
         if settings.eval_steps:
             evaluated = cast(EvaluatedTask, task)
@@ -179,14 +183,11 @@ class Trainer:
 
     def _train(self):
         settings = self._settings
-        tokens = settings.batch_size * self._task.seq_length
         runtime = self._runtime
         if self._peak is None:
             peak = matmul_peak(runtime.precision, tf.function, runtime.device == "GPU")
             self._peak = peak * runtime.num_replicas
-        flops = tokens * self._task.flops_per_token
-        # The trainer keeps the iterator: to free it takes seconds, which a process that ends saves.
-        self._iterator, clock, counts = iter(self._batches()), Clock(), Sums()
+        self._iterator, clock, counts = None, Clock(), Sums()
         while self._step < settings.num_steps:
             if self._enter_phase():
                 clock = Clock()  # to trace the step is no part of its speed
@@ -199,7 +200,8 @@ class Trainer:
             self._step += number
             counts.add(new_counts)
             if self._due(settings.log_steps):
-                seconds = clock.take()
+                seconds, tokens = clock.take(), self._part.size * self._task.seq_length
+                flops = tokens * self._task.flops_per_token
                 metrics = self._task.objective.metrics(counts.take())
                 metrics["gradient_norm"] = float(report["gradient_norm"])  # of the last step
                 metrics = self._log_metrics("train", metrics, tokens / seconds)
@@ -215,19 +217,27 @@ class Trainer:
                     return
 
     def _call(self, number):
-        with enough_memory(self._settings.batch_size):
+        with enough_memory(self._part.size):
             return self._run_steps(self._iterator, number)
 
     def _enter_phase(self):
-        """Makes the step of the present phase; sets weights where the phase begins now.
+        """Makes the step for the present phase and size of the batch, and what reads such batches.
+
+        Sets weights where the phase begins now.
 
         Returns:
-            Whether the phase is another than before.
+            Whether it is another step than before.
         """
-        phase, begin, self._phase_end = self._timeline.at(self._step)
-        if phase is self._phase:
+        former = self._phase, self._part
+        self._phase, begin, end = self._timeline.at(self._step)
+        self._part = self._settings.batch_sizes().at(self._step)
+        ends = (end, self._part.end, self._settings.num_steps)
+        self._next_part = min(each for each in ends if each is not None)
+        if self._iterator is None or self._part != former[1]:
+            # The trainer keeps it: to free it takes seconds, which a process that ends saves.
+            self._iterator = iter(self._batches())
+        if former == (self._phase, self._part):
             return False
-        self._phase = phase
         self._run_steps = HostLoop(
             TrainStep(
                 self._task.objective,
@@ -235,13 +245,14 @@ class Trainer:
                 self._optimizers,
                 self._state,
                 self._runtime,
-                self._settings,
+                dataclasses.replace(self._settings, batch_size=self._part.size),
                 self._step,
             ),
             goes_on=lambda report: report["ok"],
         )
-        if self._step == begin:  # a run that stops right here has saved what was before
-            self._state.copy(phase)
+        # A run that stops right here has saved what was before.
+        if self._phase is not former[0] and self._step == begin:
+            self._state.copy(self._phase)
         return True
 
     def _evaluate_held_out(self):
@@ -286,10 +297,10 @@ class Trainer:
 
     def _batches(self):
         """Per-replica batches from the present step on."""
-        rows = self._settings.batch_size // self._runtime.num_replicas
+        rows = self._part.size // self._runtime.num_replicas
 
         def of_pipeline(context):
-            of_worker = self._settings.batch_size // context.num_input_pipelines
+            of_worker = self._part.size // context.num_input_pipelines
             first = context.input_pipeline_id * of_worker
             batches = self._task.train_batches(self._step, (first, first + of_worker), rows)
             # Several workers would prepare for its end, with batches of unknown size.
@@ -304,8 +315,7 @@ class Trainer:
         settings = self._settings
         periods = (settings.log_steps, settings.checkpoint_steps, settings.eval_steps)
         return min(
-            self._phase_end or settings.num_steps,
-            settings.num_steps,
+            self._next_part,
             *((self._step // period + 1) * period for period in periods if period),
         )
 

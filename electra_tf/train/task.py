@@ -128,6 +128,8 @@ class Task(Protocol):
     ) -> tf.data.Dataset:
         """Endless data set of features by name, int32 or float32 [rows_per_batch, …].
 
+        All batches are as large as that of `start_step`.
+
         Args:
             start_step: step of the first batch; the order is a function of seed and step.
             rows: (first, end) of the rows of each global batch to yield.

@@ -65,7 +65,12 @@ class PretrainingRun:
     @property
     def tokens(self) -> int:
         """That the run has read, padding included; at most, where the data is missing."""
-        return (self.step - self.begin) * self.config.train.batch_size * self.seq_length
+        return self.tokens_between(self.begin, self.step)
+
+    def tokens_between(self, begin: int, end: int) -> int:
+        """That the steps from `begin` to below `end` read; at most, where the data is missing."""
+        examples = self.config.train.batch_sizes().examples
+        return (examples(end) - examples(begin)) * self.seq_length
 
     def flops(self, count=paper_flops.training) -> float:
         """Operations so far, by `paper_flops` or `flops`."""
@@ -76,7 +81,7 @@ class PretrainingRun:
         """Of all training steps with a line in metrics.jsonl, without evaluations and pauses."""
         seconds, former = 0.0, self.begin
         for line in self.of_split("train"):
-            tokens = (line["step"] - former) * self.config.train.batch_size * self.seq_length
+            tokens = self.tokens_between(former, line["step"])
             seconds += tokens / line.get("tokens_per_second", float("inf"))
             former = line["step"]
         return seconds

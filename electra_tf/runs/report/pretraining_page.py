@@ -80,8 +80,8 @@ def _facts(run: PretrainingRun) -> Html:
         known["weights"] = f"{sum(weights.values()):,}"
     if run.seconds:
         per_token = run.objective.training_flops_per_token(run.seq_length)
-        seen = sum(line["step"] for line in run.of_split("train")[-1:]) - run.begin
-        speed = seen * config.train.batch_size * run.seq_length / run.seconds
+        end = sum(line["step"] for line in run.of_split("train")[-1:])
+        speed = run.tokens_between(run.begin, end) / run.seconds
         known["time of the training steps"] = _bound(run) + duration(run.seconds)
         known["speed, mean"] = f"{short(round(speed))} tokens/s, {large(speed * per_token)} FLOP/s"
     known |= {

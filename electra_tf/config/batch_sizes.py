@@ -1,0 +1,96 @@
+"""Batches that are smaller at the beginning of a run, as a text: `[[2000, 64], [3000, 128]]`.
+
+Each pair is a step and the rows of the batches before it: 64 up to step 2,000, 128 up to step
+3,000, then as many as a batch has without that.
+"""
+
+import dataclasses
+import json
+
+from electra_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Steps of a run whose batches have the same size.
+
+    Attributes:
+        begin, end: its steps, without `end`; None: to the end of the run.
+        size: rows of a batch.
+        first_example: place of the first row in the order of all examples.
+    """
+
+    begin: int
+    end: int | None
+    size: int
+    first_example: int
+
+    def examples(self, step: int) -> int:
+        """Rows of the run's batches before a step of this part."""
+        return self.first_example + (step - self.begin) * self.size
+
+
+class BatchSizes:
+    """The size of the batch at each step of a run.
+
+    Attributes:
+        parts: of the run, in their order.
+
+    Args:
+        text: pairs of (step, rows) as JSON; empty: all batches have the same size.
+        size: rows of a batch after them.
+        name: of the text's field, for messages.
+
+    Raises:
+        UserError: they are no pairs, or do not rise.
+    """
+
+    def __init__(self, text: str, size: int, name: str):
+        pairs = _read(text, name)
+        rising = [(0, 0), *pairs, (float("inf"), size)]
+        for former, pair in zip(rising, rising[1:], strict=False):
+            if pair[0] <= former[0] or pair[1] <= former[1]:
+                raise UserError(
+                    f"The steps and the rows of {name} must rise, the rows to below "
+                    f"config.train.batch_size, {size}. Received: {text!r:.80}"
+                )
+        parts, begin, first = [], 0, 0
+        for end, rows in pairs:
+            parts.append(Part(begin, end, rows, first))
+            begin, first = end, parts[-1].examples(end)
+        self.parts = (*parts, Part(begin, None, size, first))
+
+    def at(self, step: int) -> Part:
+        """The part of a step."""
+        return next(part for part in self.parts if part.end is None or step < part.end)
+
+    def examples(self, step: int) -> int:
+        """Rows of all batches before a step."""
+        return self.at(step).examples(step)
+
+    def steps(self, examples: float) -> float:
+        """Steps whose batches have so many rows."""
+        part = max(
+            (part for part in self.parts if part.first_example <= examples),
+            key=lambda part: part.first_example,
+        )
+        return part.begin + (examples - part.first_example) / part.size
+
+
+def _read(text: str, name: str) -> list[list[int]]:
+    if not text:
+        return []
+    try:
+        pairs = json.loads(text)
+    except (ValueError, RecursionError):
+        pairs = None
+    if not (isinstance(pairs, list) and pairs and all(map(_is_pair, pairs))):
+        raise UserError(
+            f"{name} must be pairs of a step and the rows of the batches before it as JSON, such "
+            f"as [[2000, 64], [3000, 128]]. Received: {text!r:.80}"
+        )
+    return pairs
+
+
+def _is_pair(pair) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)
