@@ -141,6 +141,11 @@ def test_paths_of_urls():
     assert sorted(file_systems.files_below(url)) == ["b/c.txt", "other/c.txt"]
     assert file_systems.matching(url, "*/c.*") == [f"{url}/b/c.txt", f"{url}/other/c.txt"]
     assert file_systems.is_same(f"{url}/b/", f"{url}/other/../b")
+    with tf.io.gfile.GFile(f"{url}/b/.c.txt.tmp", "w") as file:
+        file.write("of a killed process, longer than what is written next")
+    assert sorted(file_systems.files_below(url)) == ["b/c.txt", "other/c.txt"]
+    file_systems.write_bytes(f"{url}/b/c.txt", b"3rd")
+    assert file_systems.read_bytes(f"{url}/b/c.txt") == b"3rd"
     file_systems.remove_tree(f"{url}/b")
     file_systems.remove_tree(f"{url}/b")
     assert sorted(file_systems.files_below(url)) == ["other/c.txt"]
