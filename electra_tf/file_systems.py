@@ -13,11 +13,13 @@ import glob
 import io
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
 _Path = str | os.PathLike
+_UNFINISHED = re.compile(r"\..+\.tmp")  # see `_renamed`
 
 
 def is_url(path: _Path) -> bool:
@@ -92,7 +94,10 @@ def matching(directory: str, pattern: str) -> list[str]:
 
 
 def files_below(directory: str) -> list[str]:
-    """Relative paths, with "/" between, of all that is no directory, at any depth."""
+    """Relative paths, with "/" between, of all that is no directory, at any depth.
+
+    Of a URL without what a killed process has left unfinished.
+    """
     if is_url(directory):
         return list(_files_below(directory, ""))
     below = pathlib.Path(directory).rglob("*")
@@ -192,8 +197,8 @@ def _files_below(url: str, folder: str) -> Iterator[str]:
         name = os.path.join(folder, name)
         if is_dir(os.path.join(url, name)):
             yield from _files_below(url, name)
-        elif exists(os.path.join(url, name)):  # ram:// lists a.b in a, too, as .b
-            yield name
+        elif not _UNFINISHED.fullmatch(os.path.basename(name)) and exists(os.path.join(url, name)):
+            yield name  # asked because ram:// lists a.b in a, too, as .b
 
 
 def _gfile():
@@ -232,7 +237,7 @@ def _os_errors(path: _Path) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path)) from None
     except tf.errors.OpError as error:
         said = error.message.partition("\n")[0] or type(error).__name__
-        if isinstance(error, tf.errors.UnimplementedError):
+        if isinstance(error, tf.errors.UnimplementedError) and "scheme" in said:
             schemes = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
             said += f"; TensorFlow has {', '.join(schemes)} here"
         raise OSError(errno.EIO, said, os.fspath(path)) from error

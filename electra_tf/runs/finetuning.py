@@ -203,8 +203,8 @@ def _mark(trial: str) -> str:
 def _replacing(target: str) -> Iterator[str]:
     """A name to write a directory to, which becomes `target` at the end of the block.
 
-    Of a URL it is that itself. TensorFlow writes the file that lists the checkpoints last, and a
-    model without it is refused.
+    Of a URL it is that itself: a model that has predictions alone, or weights without the index
+    that TensorFlow writes after them, is refused.
     """
     if file_systems.is_url(target):
         file_systems.remove_tree(target)

@@ -16,8 +16,10 @@ from tensorboard.compat.proto import event_pb2
 import electra_tf
 from electra_tf import file_systems, files
 from electra_tf.errors import UserError
-from electra_tf.runs import start_check
+from electra_tf.runs import finetuning, start_check
 from electra_tf.runs.evaluation import evaluate
+from electra_tf.saved import model_directory
+from electra_tf.saved.weights import SavedWeights
 from electra_tf.serving.checking import contents
 from electra_tf.train import log
 
@@ -139,6 +141,11 @@ def test_paths_of_urls():
     assert sorted(file_systems.files_below(url)) == ["b/c.txt", "other/c.txt"]
     assert file_systems.matching(url, "*/c.*") == [f"{url}/b/c.txt", f"{url}/other/c.txt"]
     assert file_systems.is_same(f"{url}/b/", f"{url}/other/../b")
+    with tf.io.gfile.GFile(f"{url}/b/.c.txt.tmp", "w") as file:
+        file.write("of a killed process, longer than what is written next")
+    assert sorted(file_systems.files_below(url)) == ["b/c.txt", "other/c.txt"]
+    file_systems.write_bytes(f"{url}/b/c.txt", b"3rd")
+    assert file_systems.read_bytes(f"{url}/b/c.txt") == b"3rd"
     file_systems.remove_tree(f"{url}/b")
     file_systems.remove_tree(f"{url}/b")
     assert sorted(file_systems.files_below(url)) == ["other/c.txt"]
@@ -254,3 +261,59 @@ def answers_of(bundle: str) -> dict[str, np.ndarray]:
     found = signature(**{name: tf.constant(["word1 word2", "word3 nothing known"])})
     assert found
     return {key: value.numpy() for key, value in found.items()}
+
+
+def test_the_best_trial_is_kept_whatever_interrupts(monkeypatch):
+    """At a URL, where no folder can be renamed: the next call finishes what one has begun."""
+    run = "ram://best/run"
+    for number in (0, 1):
+        folder = f"{run}/trial_{number}"
+        value = np.full([2], number, np.float32)
+        model_directory.write_weights({"a": value}, 7, f"{folder}/checkpoints")
+        files.write_text(f"{folder}/predictions/dev.jsonl", f"{number}")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*arguments):
+        raise Killed
+
+    stages = []
+    for name in ("copy_tree", "remove_tree", "remove"):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(file_systems, name, killed)
+            finetuning._keep_best(1, 2, run)
+        stages.append(file_systems.exists(f"{run}/checkpoints/checkpoint"))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(finetuning, "_copy_weights", killed)
+        finetuning._keep_best(1, 2, run)
+    assert not file_systems.exists(f"{run}/checkpoints/checkpoint")
+    assert stages == [False, False, True]
+
+    removed = []
+    real = file_systems.remove_tree
+
+    def killed_at_last(path):
+        removed.append(path)
+        if path == f"{run}/trial_1/checkpoints":
+            file_systems.remove(f"{path}/ckpt-7.index")  # a part
+            raise Killed
+        real(path)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(file_systems, "remove_tree", killed_at_last)
+        finetuning._keep_best(1, 2, run)
+    finetuning._keep_best(1, 2, run)
+    assert file_systems.read_bytes(f"{run}/predictions/dev.jsonl") == b"1"
+    saved = SavedWeights(f"{run}/checkpoints")
+    assert saved.step == 7 and saved.read("a").tolist() == [1.0, 1.0]
+    assert not any("trial_" in name and "ckpt" in name for name in file_systems.files_below(run))
+
+
+def test_a_copied_directory_has_its_mark_last(tmp_path, monkeypatch):
+    for name in ("a", "card", "mark", "z/z"):
+        files.write_text(str(tmp_path / name), name)
+    copied = []
+    monkeypatch.setattr(file_systems, "copy_file", lambda source, target: copied.append(target))
+    file_systems.copy_tree(str(tmp_path), "ram://copied", first="card", last="mark")
+    assert [path.removeprefix("ram://copied/") for path in copied] == ["card", "a", "z/z", "mark"]
