@@ -95,8 +95,10 @@ def test_a_mixture(data, tmp_path):
 
 
 def test_the_command_prints_it_and_exits(data, tmp_path):
-    arguments = [*tiny_runs.command(data, tmp_path / "run"), "--check"]
+    mixture = {"data.dir": "", "data.mixture": json.dumps({data: 0.5})}
+    arguments = [*tiny_runs.command(data, tmp_path / "run", mixture), "--check"]
     told = tiny_runs.run(arguments, code=1, TF_CONFIG="{}x")
+    assert f"{data}: 240 examples of 16 tokens" in told.stdout
     assert "problem  The environment variable TF_CONFIG must be JSON" in told.stdout
     assert "Received: 1 problem, each with its remedy above" in told.stderr
     assert not (tmp_path / "run").exists()

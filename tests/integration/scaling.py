@@ -10,7 +10,8 @@ the upper half of the table. All inputs are made up. docs/scaling.md keeps a run
   step     a training step of 4,096 tokens, cut into fewer and longer rows
   serving  an exported model of ELECTRA-Small's size, by batch and by length
   resume   from opening a data set to the first batch, by examples and by how far the run was: of
-           real shards, and of an index alone, whose shards hold nothing
+           real shards, of an index alone, whose shards hold nothing, and of very many small shards,
+           which are names of one file
 """
 
 import argparse
@@ -21,6 +22,7 @@ import pathlib
 import statistics
 import tempfile
 import time
+import tracemalloc
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -31,7 +33,7 @@ import tensorflow as tf  # noqa: E402
 from electra_tf.config import Config  # noqa: E402
 from electra_tf.data.build import build_dataset  # noqa: E402
 from electra_tf.data.dataset import open_split, train_batches  # noqa: E402
-from electra_tf.data.order import Order  # noqa: E402
+from electra_tf.data.order import Order, Reader  # noqa: E402
 from electra_tf.data.records import ShardWriter  # noqa: E402
 from electra_tf.objectives import build_objective  # noqa: E402
 from electra_tf.saved import model_directory  # noqa: E402
@@ -46,6 +48,7 @@ SHARD_BYTES = 1 << 16  # of text, where shards are built
 STEP_TOKENS = 4096
 LENGTH = 8  # tokens of an example, where runs are resumed
 EXAMPLES_PER_SHARD = 50_000
+FEW = 50  # examples of a small shard
 
 
 def main():
@@ -63,6 +66,7 @@ def main():
     sizes("served_lengths", [16, 32, 64, 128, 256, 512], "of serving, 8 texts of so many tokens")
     sizes("examples", [10_000, 100_000, 1_000_000], "of resume, in real shards")
     sizes("indexed", [10**5, 10**6, 10**7, 10**8], "of resume, in an index alone")
+    sizes("small_shards", [1000, 10_000, 100_000], f"of resume, of {FEW} examples each")
     parser.add_argument("--seconds", type=float, default=4.0, help="each size of step is timed for")
     options = parser.parse_args()
     wanted = options.parts.split(",")
@@ -239,6 +243,36 @@ def resume(options, folder):
         rows.append((examples, opened + found, f"{opened:.3g}", f"{found:.3g}", f"{called:.2g}"))
     print("\nseconds to open the index and find the place:", end="")
     table("examples in the index", ["open", "find", "find again, each batch"], rows)
+    rows = [small_shards(folder / f"small{number}", number) for number in options.small_shards]
+    print(f"\nseconds to the first batch, after 99 % of an epoch in shards of {FEW}:", end="")
+    columns = ["open", "peak MB of Python's memory", "MB kept", "ms for each shard in an epoch"]
+    table("shards", columns, rows)
+
+
+def small_shards(data, number):
+    """The row of a data set of so many shards."""
+    write_data(data, FEW, FEW, real=True)
+    (first,) = data.glob("train-*")
+    names = [f"train-{index:06d}-of-{number:06d}.tfrecord" for index in range(number)]
+    for name in names:
+        os.symlink(first, data / name)
+    description = json.loads((data / "dataset.json").read_text())
+    description["splits"]["train"]["files"] = [{"name": name, "examples": FEW} for name in names]
+    (data / "dataset.json").write_text(json.dumps(description))
+    took = first_batch(data, 0.99)
+    tracemalloc.start()
+    kept = open_split(str(data), "train"), tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    start = time.perf_counter()
+    split = open_split(str(data), "train")
+    opened = time.perf_counter() - start
+    with Reader(split, Order(split, 0, 1 << 14), read_ahead=False) as reader:
+        reader.read(0, 1)  # the first group
+        start = time.perf_counter()
+        reader.read(1 << 14, (1 << 14) + 1)
+        each = (time.perf_counter() - start) / ((1 << 14) / FEW)
+    now, peak = (f"{size / 1e6:.1f}" for size in kept[1])
+    return number, took, f"{opened:.3g}", peak, now, f"{1000 * each:.2g}"
 
 
 def shards_of(examples):
