@@ -84,7 +84,7 @@ class Merges:
         order = tf.argsort(done_place)
         ends = tf.searchsorted(tf.gather(done_place, order), tf.cumsum(lengths), out_type=tf.int64)
         splits = tf.concat([[0], ends], 0)
-        return _RAGGED.from_row_splits(tf.gather(done, order), splits)
+        return _RAGGED.from_row_splits(tf.gather(done, order), splits, validate=False)
 
     def _pair_ranks(self, symbols: tf.Tensor, word: tf.Tensor) -> tf.Tensor:
         """Rank of the merge of each symbol with the next one of its word, int32 [N]."""

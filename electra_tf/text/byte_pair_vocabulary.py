@@ -15,7 +15,8 @@ from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
 _ALONE = frozenset((b".", b","))  # words of their own, though no blank stands before them
 # What models call the special tokens, beside the names of ours.
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>", MASK: "<mask>"}
-_LONGEST_WHOLE = 100  # characters of a token that is found in texts as a whole
+# Of the tokens that are found in texts as a whole, which a regular expression looks for.
+_LONGEST_WHOLE, _MOST_WHOLES = 100, 1000
 _NOTHING = (None, "", 0, False)
 # Settings of the model with the values that change no id; `unk_token`, `fuse_unk` and
 # `byte_fallback` mean nothing where every byte is a token.
@@ -247,6 +248,9 @@ class BytePairVocabulary(Vocabulary):
                 raise self._other("added_tokens", "composed, as the text is", token)
             is_composed = each.get("normalized", not each.get("special"))
             (composed if is_composed else written)[token] = each["id"]
+        if len(written) + len(composed) > _MOST_WHOLES:
+            number = len(written) + len(composed)
+            raise self._other("added_tokens", f"at most {_MOST_WHOLES:,} tokens", f"{number:,}")
         return written, composed
 
     def _part(self, content: dict[str, Any], name: str) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def split(text: tf.Tensor) -> tf.RaggedTensor:
     characters: Any = tf.strings.unicode_decode(text, "UTF-8")
     begins = _begins(characters.values, characters.value_rowids())
     starts = tf.where(begins)[:, 0]
-    words = tf.strings.unicode_encode(_RAGGED.from_row_starts(characters.values, starts), "UTF-8")
+    words = _RAGGED.from_row_starts(characters.values, starts, validate=False)
+    words = tf.strings.unicode_encode(words, "UTF-8")
     return _RAGGED.from_row_splits(
         words, tf.searchsorted(starts, characters.row_splits, out_type=tf.int64)
     )
