@@ -230,6 +230,10 @@ CONFIG = tiny_pipelines.config()
             lambda: ElectraPretrainer(None, tiny_pipelines.config(data__dir="shards")),
             "ElectraPretrainer: config.data.dir must be empty.*shards",
         ),
+        (
+            lambda: ElectraPretrainer(None, tiny_pipelines.config(data__mixture='{"shards": 1}')),
+            "ElectraPretrainer: config.data.mixture must be empty.*shards",
+        ),
         (lambda: ElectraPretrainer(None, CONFIG, num_steps=0), "ElectraPretrainer: num_steps"),
         (
             lambda: ElectraPretrainer(None, CONFIG, learning_rate=0.0),
