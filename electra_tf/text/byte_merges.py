@@ -72,7 +72,8 @@ class Merges:
             merges = self._chosen(pair_ranks, block, num_blocks)
             wholes = tf.gather(self._wholes, tf.where(merges, pair_ranks, 0))
             symbols = tf.where(merges, wholes, symbols)
-            is_left = tf.where(is_open & ~tf.concat([[False], merges], 0)[:-1])[:, 0]
+            is_merged = tf.concat([[False], merges], 0)[:-1]
+            is_left = tf.where(is_open & tf.logical_not(is_merged))[:, 0]
             kept = (tf.gather(each, is_left) for each in (symbols, place, word, block))
             return *kept, done, done_place
 
@@ -108,8 +109,8 @@ class Merges:
             return is_lowest & (tf.gather(first, block) == place)
         # In `aaaa` pairs with the same rank overlap: every second one of them.
         overlaps = (ranks < _NEVER) & (tf.concat([[_NEVER], ranks], 0)[:-1] == ranks)
-        starts = tf.where(~overlaps)[:, 0]
-        start = tf.gather(starts, tf.cumsum(tf.cast(~overlaps, tf.int32)) - 1)
+        begins = tf.logical_not(overlaps)
+        start = tf.gather(tf.where(begins)[:, 0], tf.cumsum(tf.cast(begins, tf.int32)) - 1)
         distance = tf.range(tf.size(ranks, tf.int64)) - start
         return is_lowest & tf.gather(is_lowest, start) & (distance % 2 == 0)
 

@@ -147,7 +147,9 @@ class BytePairs(Tokenizer):
             text = tf.where(has_prefix, tf.strings.join([" ", text]), text)
         words = byte_words.split(text)
         different, number = tf.unique(words.values)
-        ids = words.with_values(tf.gather(self._merges.ids(different), number)).merge_dims(1, 2)
+        ids: Any = words.with_values(tf.gather(self._merges.ids(different), number)).merge_dims(
+            1, 2
+        )
         if self._as_written or self._as_composed:
             counts = tf.cast(is_whole, tf.int64)
             wholes = tf.boolean_mask(parts.ids, is_whole)

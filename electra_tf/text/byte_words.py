@@ -58,11 +58,11 @@ def kinds_of(characters: tf.Tensor) -> tf.Tensor:
 def _begins(characters: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """Whether a word begins at each character, bool [N]; of code points and their texts, [N]."""
     kind = kinds_of(characters)
-    is_first = rows != _before(rows, -1)
+    is_first: Any = rows != _before(rows, -1)  # the stubs lack Tensor's operators
     is_last = rows != _after(rows, -1)
     before = tf.where(is_first, _NONE, _before(kind, _NONE))
     after = tf.where(is_last, _NONE, _after(kind, _NONE))
-    is_joined = ~is_first & (_before(characters, 0) == ord(" "))
+    is_joined: Any = ~is_first & (_before(characters, 0) == ord(" "))
     ends_spaces = (before != SPACE) | ((after != SPACE) & (after != _NONE))
     begins = is_first | tf.where(kind == SPACE, ends_spaces, (kind != before) & ~is_joined)
     # 's and its kin, unless the apostrophe goes on with other signs or is joined to a blank.
@@ -72,7 +72,7 @@ def _begins(characters: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     short = may_be & functools.reduce(tf.logical_or, [second == ord(each) for each in "stmd"])
     pairs = [(second == ord(one)) & (third == ord(other)) for one, other in ("re", "ve", "ll")]
     long = may_be & functools.reduce(tf.logical_or, pairs)
-    begins &= ~_before(short | long, False)
+    begins &= tf.logical_not(_before(short | long, False))
     return begins | _before(_before(short | _before(long, False), False), False)
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -47,7 +48,7 @@ TEXTS = [
 def modernbert(tiny_vocab_file, content: bytes) -> Pretrained:
     """A masked language model of random weights with this tokenizer.json."""
     vocabulary = BytePairVocabulary(content)
-    fields = MODERN | {"vocab_size": len(vocabulary) + 7}
+    fields: dict[str, Any] = MODERN | {"vocab_size": len(vocabulary) + 7}
     model = random_electra(tiny_vocab_file, "embeddings", "mlm", **fields)
     tokenization.put(NAME, model.config.data)
     model.vocabulary = vocabulary
