@@ -37,10 +37,10 @@ def require_even_batches(
     parts = num_replicas * settings.accumulation_steps
     for size in (part.size for part in settings.batch_sizes().parts):
         if size % parts:
-            field = "batch_size" if size == settings.batch_size else "batch_warmup"
+            place = "" if size == settings.batch_size else " in config.train.batch_warmup"
             raise UserError(
-                f"config.train.{field} must be a multiple of devices x accumulation_steps, "
-                f"{num_replicas} x {settings.accumulation_steps}. Received: {size}"
+                f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
+                f"{num_replicas} x {settings.accumulation_steps}. Received: {size}{place}"
             )
         objective.check_rows(size // parts)
 
