@@ -252,3 +252,40 @@ def test_detection_goes_on_from_a_modernbert_with_its_own_tokenizer(trained, tmp
     config.init_from = str(tmp_path / "ours")
     assert pretrain(config, str(tmp_path / "run")) == 2
     assert model_directory.read(str(tmp_path / "run")).vocabulary is not None
+
+
+def test_learning(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat, the cat\n" * 20 + "\n" + "e\u0301te\u0301 \xff\n" * 3)
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    vocabulary = learn_byte_pairs([str(text)], one, vocab_size=270)
+    learn_byte_pairs([str(text)], other, vocab_size=270)
+    assert one.read_bytes() == other.read_bytes()
+    assert len(vocabulary) == 270 and vocabulary.mask_strips == (True, False)
+    assert vocabulary.tokens[:5] == ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    theirs = tokenizers.Tokenizer.from_file(str(one))
+    batch = BytePairs(vocabulary).batch(["the cat"], ["on mats"])
+    encoding = theirs.encode("the cat", "on mats")
+    assert [encoding.ids] == batch["input_ids"].numpy().tolist()
+    assert [encoding.type_ids] == batch["segment_ids"].numpy().tolist()
+    learned = learn_byte_pairs([str(text)], tmp_path / "prefix.json", add_prefix_space=True)
+    assert learned.adds_prefix and len(learned) < 400, "there is no more in so short a text"
+    assert "Ġcat" in learned and "tÃ©" in learned and "té" not in learned
+
+
+def test_learning_refuses(tmp_path):
+    text, output = tmp_path / "text.txt", tmp_path / "tokenizer.json"
+    text.write_text("the cat\n")
+    with pytest.raises(UserError, match="vocab_size must be at least 261. Received: 260"):
+        learn_byte_pairs([str(text)], output, vocab_size=260)
+    with pytest.raises(UserError, match="min_frequency must be at least 1. Received: 0"):
+        learn_byte_pairs([str(text)], output, min_frequency=0)
+    text.write_text(" \n\n")
+    with pytest.raises(UserError, match="must hold at least one word"):
+        learn_byte_pairs([str(text)], output)
+    assert not output.exists()
+    output.write_text("mine")
+    text.write_text("the cat\n")
+    with pytest.raises(UserError, match="must not exist yet"):
+        learn_byte_pairs([str(text)], output)
+    assert output.read_text() == "mine"
