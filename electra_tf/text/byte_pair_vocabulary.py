@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.json_files import json_object
 from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
@@ -132,8 +133,7 @@ class BytePairVocabulary(Vocabulary):
     def from_file(cls, path: str | os.PathLike) -> "BytePairVocabulary":
         """Reads a tokenizer.json."""
         try:
-            with open(path, "rb") as file:
-                content = file.read()
+            content = file_systems.read_bytes(path)
         except OSError as error:
             raise UserError(
                 f"A tokenizer.json must be a readable file. Received: {os.fspath(path)} "

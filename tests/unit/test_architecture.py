@@ -57,6 +57,7 @@ ANY_FILE_SYSTEM = (
     "tasks/sentence/",
     "tasks/squad/",
     "tasks/tagging/",
+    "text/byte_pair_vocabulary.py",
     "text/piece_vocabulary.py",
     "text/tokenization.py",
     "text/vocabulary.py",
