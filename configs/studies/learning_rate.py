@@ -5,6 +5,7 @@ Command:   electra_tf lab --study=configs/studies/learning_rate.py:tiny --corpus
 Rows:      ELECTRA, BERT's masked language model, and ELECTRA with ModernBERT's block, each at
            1/2, 1 and 2 times the size's learning rate.
 Compute:   a third of the size's, one seed: it tells far from near, not near from best.
+Result:    tiny: docs/experiments.md.
 """
 
 import os

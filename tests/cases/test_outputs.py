@@ -17,7 +17,7 @@ import tensorflow as tf
 import tiny_runs
 import tiny_tasks
 
-from electra_tf.config import Config, FinetuneConfig, TrainConfig
+from electra_tf.config import Config, FinetuneConfig
 from electra_tf.conversion import convert
 from electra_tf.data.build import build_dataset
 from electra_tf.errors import UserError
@@ -25,7 +25,7 @@ from electra_tf.runs import evaluation, finetuning, prediction, pretraining
 from electra_tf.serving import bundle, lite, network_files, onnx_files
 from electra_tf.text.learn import learn_vocab
 from electra_tf.train.checkpoint import Checkpoints
-from electra_tf.train.loop import Trainer
+from electra_tf.train.loop import enough_memory
 
 TEXT = "the model of the data\n\nwords and tokens of the network\n" * 20
 
@@ -236,13 +236,8 @@ def fill(folder, but: int) -> None:
 
 
 def test_a_batch_that_is_too_large_for_the_device():
-    def run_steps(*arguments):
+    with pytest.raises(UserError) as caught, enough_memory(128):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [9, 9]\nat step")
-
-    trainer = object.__new__(Trainer)
-    trainer._run_steps, trainer._iterator, trainer._settings = run_steps, None, TrainConfig()
-    with pytest.raises(UserError) as caught:
-        trainer._call(1)
     assert "\n" not in str(caught.value) and "[9, 9]" in str(caught.value)
     assert "Received: config.train.batch_size 128; take a smaller one" in str(caught.value)
 
