@@ -50,11 +50,11 @@ class Kind:
 
 
 def expand(path: str | os.PathLike) -> str:
-    """A path as the user means it: `~` is the home directory; gs:// and the like stay.
+    """A path as the user means it: `~` is the home directory, file:// goes, other URLs stay.
 
     `pretrained:NAME` is a model that comes with the package, or a UserError if it has none.
     """
-    path = os.fspath(path)
+    path = os.fspath(path).removeprefix("file://")
     if not path.startswith(pretrained.PREFIX):
         return path if file_systems.is_url(path) else os.path.expanduser(path)
     known = pretrained.directories()
@@ -300,7 +300,7 @@ def _place(path: str | os.PathLike, url: bool) -> str:
     path = expand(path)
     if url and file_systems.is_url(path):
         return path
-    if not path or "\0" in path or "://" in path or path.startswith("~"):
+    if not path or "\0" in path or file_systems.is_url(path) or path.startswith("~"):
         raise UserError(f"An output must be a path on this machine. Received: {path!r}")
     if pretrained.holds(path):
         raise UserError(

@@ -33,7 +33,7 @@ _KIND = flags.DEFINE_enum(
     "wordpiece",
     ["wordpiece", "sentencepiece", "byte_level_bpe"],
     "wordpiece: for languages with blanks between words. sentencepiece: for all. byte_level_bpe: "
-    "for all, text as it is written, code too.",
+    "for all, with case and accents as they are written.",
 )
 _MODEL_TYPE = flags.DEFINE_enum(
     "model_type", "unigram", ["unigram", "bpe"], "Of sentencepiece: how text is cut into pieces."

@@ -24,11 +24,11 @@ def get_config(size: str = "tiny") -> Study:
     study.compute /= 3
     study.probes = [probe for probe in study.probes if probe.command != "finetune"]
     study.averages = {}
-    usual = Config.from_file(study.config).optimizer.learning_rate
-    kinds = {"electra": {}, "mlm": {"config.objective.name": "mlm"}, "modern": modern.rows[1].flags}
-    study.rows = [
-        Row(f"{name}_{rate:g}", {**flags, "config.optimizer.learning_rate": rate})
-        for name, flags in kinds.items()
-        for rate in (usual / 2, usual, usual * 2)
-    ]
+    kinds = {"electra": Row(""), "mlm": study.rows[0], "modern": modern.rows[1]}
+    study.rows = []
+    for name, row in kinds.items():
+        usual = Config.from_file(row.config or study.config).optimizer.learning_rate
+        for rate in (usual / 2, usual, usual * 2):
+            flags = {**row.flags, "config.optimizer.learning_rate": rate}
+            study.rows.append(Row(f"{name}_{rate:g}", flags, config=row.config))
     return study

@@ -33,7 +33,7 @@ def main(argv):
     data_dir = _DATA_DIR.value or model.config.data.dir
     if not data_dir:
         raise UserError(
-            "--data_dir must be given for a model that is not a run, or one of a mixture. "
+            "--data_dir must be given for a model that is not a run, and for a run on a mixture. "
             "Received: nothing"
         )
     results = minimal_pairs.probe(model, data_dir, _NUM_PAIRS.value, _SEED.value)

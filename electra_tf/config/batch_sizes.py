@@ -11,22 +11,24 @@ from electra_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Stretch:
     """Steps of a run whose batches have the same size.
 
     Attributes:
         begin, end: its steps, without `end`; None: to the end of the run.
         size: rows of a batch.
         first_example: place of the first row in the order of all examples.
+        field: which says the size.
     """
 
     begin: int
     end: int | None
     size: int
     first_example: int
+    field: str = "config.train.batch_size"
 
     def examples(self, step: int) -> int:
-        """Rows of the run's batches before a step of this part."""
+        """Rows of the run's batches before a step of this stretch."""
         return self.first_example + (step - self.begin) * self.size
 
 
@@ -34,7 +36,7 @@ class BatchSizes:
     """The size of the batch at each step of a run.
 
     Attributes:
-        parts: of the run, in their order.
+        stretches: of the run, in their order.
 
     Args:
         text: pairs of (step, rows) as JSON; empty: all batches have the same size.
@@ -54,15 +56,15 @@ class BatchSizes:
                     f"The steps and the rows of {name} must rise, the rows to below "
                     f"config.train.batch_size, {size}. Received: {text!r:.80}"
                 )
-        parts, begin, first = [], 0, 0
+        stretches, begin, first = [], 0, 0
         for end, rows in pairs:
-            parts.append(Part(begin, end, rows, first))
-            begin, first = end, parts[-1].examples(end)
-        self.parts = (*parts, Part(begin, None, size, first))
+            stretches.append(Stretch(begin, end, rows, first, name))
+            begin, first = end, stretches[-1].examples(end)
+        self.stretches = (*stretches, Stretch(begin, None, size, first))
 
-    def at(self, step: int) -> Part:
-        """The part of a step."""
-        return next(part for part in self.parts if part.end is None or step < part.end)
+    def at(self, step: int) -> Stretch:
+        """The stretch of a step."""
+        return next(each for each in self.stretches if each.end is None or step < each.end)
 
     def examples(self, step: int) -> int:
         """Rows of all batches before a step."""
@@ -70,11 +72,8 @@ class BatchSizes:
 
     def steps(self, examples: float) -> float:
         """Steps whose batches have so many rows."""
-        part = max(
-            (part for part in self.parts if part.first_example <= examples),
-            key=lambda part: part.first_example,
-        )
-        return part.begin + (examples - part.first_example) / part.size
+        stretch = [each for each in self.stretches if each.first_example <= examples][-1]
+        return stretch.begin + (examples - stretch.first_example) / stretch.size
 
 
 def _read(text: str, name: str) -> list[list[int]]:

@@ -57,12 +57,12 @@ class Config(JsonConfig):
         check_model(self.model)
         check_objective(self.objective)
         check_optimizer_name(self.optimizer.name)
-        for part in self.train.batch_sizes().parts:
+        for stretch in self.train.batch_sizes().stretches:
             divides(
                 "config.train.accumulation_steps",
                 self.train.accumulation_steps,
-                "config.train.batch_size" if part.end is None else "config.train.batch_warmup",
-                part.size,
+                stretch.field,
+                stretch.size,
             )
         # 0 is for a fine-tuning: Table 7's.
         between("config.optimizer.learning_rate", self.optimizer.learning_rate, 0.0, 100.0)

@@ -236,7 +236,7 @@ class TrainConfig(Fields):
     log_steps: int = number(100, 1, MAX_STEPS)
 
     def batch_sizes(self) -> BatchSizes:
-        """The size of the batch at each step; raises UserError if batch_warmup is none."""
+        """The size of the batch at each step; raises UserError if batch_warmup is not valid."""
         return BatchSizes(self.batch_warmup, self.batch_size, "config.train.batch_warmup")
 
 

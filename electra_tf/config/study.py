@@ -90,7 +90,8 @@ class Study:
         vocab_size: of the vocabulary that is learnt, and that operations are counted with.
         corpus: text, as `electra_tf build_dataset --input` takes it.
         data_dir: shards; empty: they are made of the corpus.
-        vocab_flags: of `electra_tf learn_vocab`; its `kind` is the shards' tokenizer, too.
+        vocab_flags: of `electra_tf learn_vocab`; the shards' tokenizer is of its `kind` and folds
+            text alike.
         data_flags: of `electra_tf build_dataset`.
         tasks_dir: where the data of the probes lie.
         probes: what is asked.

@@ -20,6 +20,8 @@ from electra_tf.text import tokenization
 
 STAGES = ("vocabulary", "shards", "pretrain", "probes")  # each needs those before it
 RESULTS = "results"  # what comes after them
+# What learn_vocab and build_dataset must be told alike.
+_FOLDING = ("lower_case", "strip_accents", "tokenize_chinese_chars")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _data(study: Study, root: str, stages: dict[str, list[Task]]) -> str:
     settings = {"vocab": vocab, "output_dir": shards, "seq_length": study.seq_length}
     if "kind" in study.vocab_flags:
         settings["tokenizer"] = kind
+    settings |= {name: study.vocab_flags[name] for name in _FOLDING if name in study.vocab_flags}
     build = Task(
         "data/shards",
         ("build_dataset", *inputs, *_flags({**settings, **study.data_flags})),

@@ -69,8 +69,8 @@ def validate(config: Config) -> Config:
             )
     kind.check(config)
     objective = build_objective(config)
-    for part in config.train.batch_sizes().parts:
-        objective.check_rows(part.size // config.train.accumulation_steps)
+    for stretch in config.train.batch_sizes().stretches:
+        objective.check_rows(stretch.size // config.train.accumulation_steps)
     if not objective.trains_generator and config.generator_optimizer != GeneratorOptimizerConfig():
         raise UserError(
             "config.generator_optimizer must be left as it is where no generator is trained. "

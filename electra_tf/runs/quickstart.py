@@ -210,8 +210,8 @@ class _Quickstart:
             spent = time.monotonic() - begin
             return step < FEWEST_STEPS or self._budget.leaves_time(self._later(), spent, expected)
 
-        num_steps = self._config.train.num_steps
         step = pretraining.pretrain(self._config, self._workdir, goes_on if step_seconds else None)
+        num_steps = self._config.train.num_steps
         if step < num_steps:
             print(
                 f"Stopped at step {step:,} of {num_steps:,}, for --minutes={self._minutes:g}: the "

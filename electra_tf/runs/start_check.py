@@ -185,8 +185,12 @@ def _tokens(directory, split) -> int | None:
 
 def _cost(found, config, task, on: _Devices) -> float | None:
     """Tells memory and operations; returns the bytes of a checkpoint."""
-    part = copy.deepcopy(config)  # of one device
+    part = copy.deepcopy(config)  # of one device, with the batches that come last
     part.train.batch_size = max(1, config.train.batch_size // on.num_replicas)
+    part.train.batch_warmup = ""
+    share_of_rows = config.train.batch_sizes().examples(config.train.num_steps) / (
+        config.train.num_steps * config.train.batch_size
+    )
     sheet = _data_sheet(on.runtime)
     with found.noting():
         figures = plan(part, task.seq_length, PEAK_SHARE, [sheet] if sheet else [])
@@ -207,13 +211,13 @@ def _cost(found, config, task, on: _Devices) -> float | None:
             with found.noting():
                 _require_memory(needed, sheet, config, on_device)
         share = f"{PEAK_SHARE:.0%} of the peak"
-        operations = f"{figures['flops'] * on.num_replicas:.3g} FLOP"
+        operations = f"{figures['flops'] * on.num_replicas * share_of_rows:.3g} FLOP"
         if config.train.max_minutes:
             operations = f"at most {operations}"
         if sheet is None or on_device is None or not math.isfinite(sheet.mixed):
             found.tell("cost", f"{operations}; the peak of the devices is not known here")
         else:
-            took = estimate(3600 * on_device["hours"])
+            took = estimate(3600 * on_device["hours"] * share_of_rows)
             found.tell(
                 "cost",
                 f"{operations}, {took} at {share} of {on.num_replicas} x {sheet.name}",

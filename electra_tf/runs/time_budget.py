@@ -239,7 +239,7 @@ def step_seconds(config: Config, runtime: strategy.Runtime | None = None) -> tup
 
     def seconds(number: int) -> float:
         start = time.perf_counter()
-        with enough_memory(settings.batch_size):
+        with enough_memory(settings.batch_sizes().at(0)):
             loop(batches, number)[1]["ok"].numpy()
         return time.perf_counter() - start
 

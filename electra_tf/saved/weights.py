@@ -34,7 +34,7 @@ class SavedWeights:
     """
 
     def __init__(self, directory: str, path: str | None = None):
-        path = path or _listed(directory) or _unlisted(directory)
+        path = path or next(reversed(_all(directory)), None)
         if path is None:
             raise UserError(
                 f"There must be a checkpoint, which training and conversion write. "
@@ -101,8 +101,7 @@ def mean(directory: str, number: int) -> dict[str, np.ndarray]:
     Raises:
         UserError: there are fewer, or one cannot be read.
     """
-    state = tf.train.get_checkpoint_state(directory)
-    paths = list(state.all_model_checkpoint_paths)[-number:] if state else []
+    paths = _all(directory)[-number:]
     if len(paths) < number:
         raise UserError(
             f"There must be {number} checkpoints to average; config.train.keep_checkpoints keeps "
@@ -148,30 +147,30 @@ def compare_shapes(expected: dict[str, tuple], received: dict[str, tuple], sourc
         )
 
 
-def _listed(directory: str) -> str | None:
-    """The newest checkpoint by the file `checkpoint`; None where that is lost or damaged."""
+def _all(directory: str) -> list[str]:
+    """All checkpoints, the newest last: by the file `checkpoint`, or without it by their steps."""
     try:
-        return tf.train.latest_checkpoint(directory)
-    except ValueError:  # empty, or no text
-        return None
-
-
-def _unlisted(directory: str) -> str | None:
-    """The newest checkpoint where the file `checkpoint`, which names it, is lost; None of none."""
+        newest, state = tf.train.latest_checkpoint(directory), None
+        if newest is not None:
+            state = tf.train.get_checkpoint_state(directory)
+    except ValueError:  # the file is empty, or no text
+        newest = state = None
+    if newest is not None:
+        listed = list(state.all_model_checkpoint_paths) if state else []
+        return [*(path for path in listed if path != newest), newest]
     found = {}
     for name in file_systems.matching(directory, "ckpt-*.index"):
         step = name.removesuffix(".index").rpartition("-")[2]
         if step.isdecimal():
             found[int(step)] = name.removesuffix(".index")
-    if not found:
-        return None
-    newest = found[max(found)]
-    logging.warning(
-        "%s lacks the file `checkpoint`, which names the newest: %s is read",
-        directory,
-        os.path.basename(newest),
-    )
-    return newest
+    paths = [found[step] for step in sorted(found)]
+    if paths:
+        logging.warning(
+            "%s lacks the file `checkpoint`, which names the newest: %s is read",
+            directory,
+            os.path.basename(paths[-1]),
+        )
+    return paths
 
 
 def _shapes(names, kind):

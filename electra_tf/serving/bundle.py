@@ -62,9 +62,10 @@ def export_run(
 
     The bundle is written under a temporary name in `output`, which TensorFlow Serving ignores,
     and then renamed. A process that is killed leaves at most a `.<hexadecimal>.tmp`, which the next
-    export removes. Where `output` is a URL, the bundle is written on this machine and then copied,
-    model_card.json first, so that `overwrite` may replace a part, and saved_model.pb last: a server
-    that finds a version without it cannot load it, keeps the one before and tries again.
+    export removes. Where `output` is a URL, the bundle is written to this machine's temporary
+    folder, where a killed process leaves it, and then copied: model_card.json first, so that
+    `overwrite` may replace an unfinished copy, and saved_model.pb last. A server that finds a
+    version without it cannot load it, keeps the one before and tries again.
 
     Args:
         model: workdir of `electra_tf pretrain` or `finetune`, or a model directory, or what
@@ -160,9 +161,7 @@ def _publish(temporary: str, output: str, version: int | None, replaced: files.K
         path = _path(output, version)
         if file_systems.is_url(path):
             files.output(path, BUNDLE, overwrite=replaced is not None, url=True)
-            if file_systems.exists(os.path.join(path, _GRAPH)):
-                file_systems.remove(os.path.join(path, _GRAPH))
-            file_systems.remove_tree(path)
+            _empty(path)
             file_systems.copy_tree(temporary, path, first=model_card.FILE, last=_GRAPH)
             return path
         try:
@@ -171,6 +170,14 @@ def _publish(temporary: str, output: str, version: int | None, replaced: files.K
         except UserError:
             if version is not None:
                 raise
+
+
+def _empty(url: str) -> None:
+    """Removes a bundle: the graph first, and not the card, so that what is left counts as one."""
+    names = file_systems.files_below(url) if file_systems.is_dir(url) else []
+    for name in sorted(names, key=lambda each: each != _GRAPH):
+        if name != model_card.FILE:
+            file_systems.remove(os.path.join(url, name))
 
 
 def _path(output: str, version: int | None) -> str:

@@ -98,11 +98,11 @@ class PretrainingTask:
 
     def _order(self, step: int) -> dict[str, int]:
         """What decides which examples the batches have that are as large as that of a step."""
-        part = self.config.train.batch_sizes().at(step)
+        stretch = self.config.train.batch_sizes().at(step)
         return {
             "seed": self.config.train.seed,
-            "batch_size": part.size,
-            "offset": part.examples(0),
+            "batch_size": stretch.size,
+            "offset": stretch.examples(0),
             "shuffle_examples": self.config.data.shuffle_examples,
         }
 
@@ -162,6 +162,7 @@ def _take_tokenizer(config: Config, model: str | None) -> tuple[str, Vocabulary]
         )
     vocabulary = tokenization.read_vocabulary(path, settings)
     data.tokenizer_fingerprint = vocabulary.fingerprint(settings)
+    sources = [each.with_own(settings) for each in sources]
     for each in sources:
         if model is not None:
             fingerprint = each.fingerprint or data.tokenizer_fingerprint
@@ -198,11 +199,19 @@ class _Tokenizer:
         tokenization.put(description["tokenizer"], config)
         settings = tokenization.settings_of(config)
         found = cls(directory, settings, description.get("tokenizer_fingerprint"))
-        own = tokenization.find(settings, *found.places)
-        if own and not found.fingerprint:
-            fingerprint = tokenization.read_vocabulary(own, settings).fingerprint(settings)
-            found = dataclasses.replace(found, fingerprint=fingerprint)
-        return found
+        return found.with_own(settings)
+
+    def with_own(self, settings: dict[str, Any]) -> "_Tokenizer":
+        """The same, with the fingerprint of the vocabulary beside it where nothing else tells it.
+
+        Args:
+            settings: of the tokenizer.
+        """
+        own = None if self.fingerprint else tokenization.find(settings, *self.places)
+        if own is None:
+            return self
+        fingerprint = tokenization.read_vocabulary(own, settings).fingerprint(settings)
+        return dataclasses.replace(self, fingerprint=fingerprint)
 
     @property
     def places(self) -> list[str]:

@@ -63,8 +63,8 @@ class BytePairVocabulary(Vocabulary):
     """The tokens of a byte-level BPE, `tokenizer.json` as Hugging Face's `tokenizers` writes it.
 
     In tokens each byte is one character, a blank `Ġ`. Special tokens may be called as ours,
-    `[PAD]`, or as RoBERTa's, `<pad>`, `<s>` and `</s>`. No other than added tokens that are no
-    special ones of ours are found in texts as a whole.
+    `[PAD]`, or as RoBERTa's, `<pad>`, `<s>` and `</s>`. Only added tokens that are not our special
+    tokens are found whole in texts.
 
     Attributes:
       SPECIAL: names of the special tokens in this file.

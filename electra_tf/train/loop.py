@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from electra_tf.config import OptimizerConfig, TrainConfig
+from electra_tf.config.batch_sizes import Stretch
 from electra_tf.errors import NotFiniteError, UserError, lack_of_room
 from electra_tf.files import new_file
 from electra_tf.objectives.phases import Timeline
@@ -35,19 +36,18 @@ def require_even_batches(
 ) -> None:
     """Raises UserError unless a batch can be split evenly over devices and micro-batches."""
     parts = num_replicas * settings.accumulation_steps
-    for size in (part.size for part in settings.batch_sizes().parts):
-        if size % parts:
-            place = "" if size == settings.batch_size else " in config.train.batch_warmup"
+    for stretch in settings.batch_sizes().stretches:
+        if stretch.size % parts:
             raise UserError(
-                f"config.train.batch_size must be a multiple of devices x accumulation_steps, "
-                f"{num_replicas} x {settings.accumulation_steps}. Received: {size}{place}"
+                f"{stretch.field} must be a multiple of devices x accumulation_steps, "
+                f"{num_replicas} x {settings.accumulation_steps}. Received: {stretch.size}"
             )
-        objective.check_rows(size // parts)
+        objective.check_rows(stretch.size // parts)
 
 
 @contextlib.contextmanager
-def enough_memory(batch_size: int) -> Iterator[None]:
-    """Raises UserError if what is run in this `with` does not fit into the device's memory."""
+def enough_memory(stretch: Stretch) -> Iterator[None]:
+    """Raises UserError if a step of a stretch, in this `with`, does not fit into the memory."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
@@ -55,7 +55,7 @@ def enough_memory(batch_size: int) -> Iterator[None]:
             raise
         raise UserError(
             "The model and a batch must fit into the memory of the device. Received: "
-            f"config.train.batch_size {batch_size}; take a smaller one, or "
+            f"{stretch.field} {stretch.size}; take a smaller one, or "
             f"more config.train.accumulation_steps ({error.message.splitlines()[0]:.200})"
         ) from error
 
@@ -107,7 +107,6 @@ class Trainer:
         )
         self._initialize, self._goes_on, self._peak = initialize, goes_on, None
         self._timeline, self._phase = Timeline(objective.phases()), None
-        self._part = settings.batch_sizes().at(0)
         self._take(task, settings, workdir)
         if settings.eval_steps:
             evaluated = cast(EvaluatedTask, task)
@@ -118,6 +117,7 @@ class Trainer:
 
     def _take(self, task, settings, workdir):
         self._task, self._settings, self._workdir, self._step = task, settings, workdir, 0
+        self._batch_sizes = settings.batch_sizes()
         self._checkpoints = Checkpoints(
             os.path.join(workdir, "checkpoints"),
             self._state,
@@ -200,12 +200,14 @@ class Trainer:
             self._step += number
             counts.add(new_counts)
             if self._due(settings.log_steps):
-                seconds, tokens = clock.take(), self._part.size * self._task.seq_length
+                seconds, tokens = clock.take(), self._stretch.size * self._task.seq_length
                 flops = tokens * self._task.flops_per_token
                 metrics = self._task.objective.metrics(counts.take())
                 metrics["gradient_norm"] = float(report["gradient_norm"])  # of the last step
                 metrics = self._log_metrics("train", metrics, tokens / seconds)
-                self._progress.report(self._step, metrics, seconds, flops / seconds / self._peak)
+                rows = self._batch_sizes.examples
+                left = (rows(settings.num_steps) - rows(self._step)) / self._stretch.size * seconds
+                self._progress.report(self._step, metrics, left, flops / seconds / self._peak)
             if self._due(settings.checkpoint_steps):
                 self._checkpoints.save()
             if self._evaluates_now():
@@ -217,7 +219,7 @@ class Trainer:
                     return
 
     def _call(self, number):
-        with enough_memory(self._part.size):
+        with enough_memory(self._stretch):
             return self._run_steps(self._iterator, number)
 
     def _enter_phase(self):
@@ -228,16 +230,18 @@ class Trainer:
         Returns:
             Whether it is another step than before.
         """
-        former = self._phase, self._part
+        former = self._phase, self._stretch
         self._phase, begin, end = self._timeline.at(self._step)
-        self._part = self._settings.batch_sizes().at(self._step)
-        ends = (end, self._part.end, self._settings.num_steps)
-        self._next_part = min(each for each in ends if each is not None)
-        if self._iterator is None or self._part != former[1]:
+        self._stretch = self._batch_sizes.at(self._step)
+        ends = (end, self._stretch.end, self._settings.num_steps)
+        self._next_stretch = min(each for each in ends if each is not None)
+        if self._iterator is None or self._stretch != former[1]:
             # The trainer keeps it: to free it takes seconds, which a process that ends saves.
             self._iterator = iter(self._batches())
-        if former == (self._phase, self._part):
+        if former == (self._phase, self._stretch):
             return False
+        if former[0] is not None:  # what follows may not fit into the memory
+            self._checkpoints.save()
         self._run_steps = HostLoop(
             TrainStep(
                 self._task.objective,
@@ -245,7 +249,7 @@ class Trainer:
                 self._optimizers,
                 self._state,
                 self._runtime,
-                dataclasses.replace(self._settings, batch_size=self._part.size),
+                dataclasses.replace(self._settings, batch_size=self._stretch.size),
                 self._step,
             ),
             goes_on=lambda report: report["ok"],
@@ -297,10 +301,10 @@ class Trainer:
 
     def _batches(self):
         """Per-replica batches from the present step on."""
-        rows = self._part.size // self._runtime.num_replicas
+        rows = self._stretch.size // self._runtime.num_replicas
 
         def of_pipeline(context):
-            of_worker = self._part.size // context.num_input_pipelines
+            of_worker = self._stretch.size // context.num_input_pipelines
             first = context.input_pipeline_id * of_worker
             batches = self._task.train_batches(self._step, (first, first + of_worker), rows)
             # Several workers would prepare for its end, with batches of unknown size.
@@ -315,7 +319,7 @@ class Trainer:
         settings = self._settings
         periods = (settings.log_steps, settings.checkpoint_steps, settings.eval_steps)
         return min(
-            self._next_part,
+            self._next_stretch,
             *((self._step // period + 1) * period for period in periods if period),
         )
 

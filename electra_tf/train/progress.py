@@ -38,11 +38,11 @@ class Progress:
         self,
         step: int,
         metrics: dict[str, float],
-        seconds_per_step: float,
+        seconds_left: float,
         peak_share: float | None,
     ) -> None:
         """Shows step, losses, speed, share of the device's peak and time left."""
-        left = datetime.timedelta(seconds=round((self._num_steps - step) * seconds_per_step))
+        left = datetime.timedelta(seconds=round(seconds_left))
         parts = {"step": f"step {step}/{self._num_steps}"}
         parts |= {name: f"{name} {metrics[name]:.3f}" for name in self._names if name in metrics}
         parts["tokens/s"] = f"{_short(metrics['tokens_per_second'])} tokens/s"

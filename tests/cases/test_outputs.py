@@ -17,7 +17,7 @@ import tensorflow as tf
 import tiny_runs
 import tiny_tasks
 
-from electra_tf.config import Config, FinetuneConfig
+from electra_tf.config import Config, FinetuneConfig, TrainConfig
 from electra_tf.conversion import convert
 from electra_tf.data.build import build_dataset
 from electra_tf.errors import UserError
@@ -236,7 +236,7 @@ def fill(folder, but: int) -> None:
 
 
 def test_a_batch_that_is_too_large_for_the_device():
-    with pytest.raises(UserError) as caught, enough_memory(128):
+    with pytest.raises(UserError) as caught, enough_memory(TrainConfig().batch_sizes().at(0)):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [9, 9]\nat step")
     assert "\n" not in str(caught.value) and "[9, 9]" in str(caught.value)
     assert "Received: config.train.batch_size 128; take a smaller one" in str(caught.value)

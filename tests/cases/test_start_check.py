@@ -104,6 +104,16 @@ def test_the_command_prints_it_and_exits(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+def test_batches_that_grow_on_two_devices(data, tmp_path):
+    """Six rows of a batch are on each device, and eight of a smaller one on both."""
+    growing = {"train.batch_warmup": "[[10, 8]]", "runtime.strategy": "mirrored"}
+    fields = {"runtime.num_virtual_devices": 2, "train.num_steps": 20}
+    command = tiny_runs.command(data, tmp_path / "run", growing, fields)
+    told = tiny_runs.run([*command, "--check"]).stdout
+    assert "planned per device for 6 rows" in told and "0.833 epochs" in told
+
+
 def test_missing_data_and_all_else_that_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "garbage")
     (tmp_path / "run").mkdir()

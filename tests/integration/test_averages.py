@@ -1,5 +1,6 @@
 """Averages of weights: kept while training, evaluated, read from the run; means of checkpoints."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -22,6 +23,7 @@ FIELDS = {
     "train.eval_steps": STEPS,
 }
 AVERAGED = {**FIELDS, "train.average_decay": DECAY}
+STARTED = {"train.num_steps": 1}
 TWO = {"runtime.strategy": "mirrored"}
 STAGES = {
     "objective.name": "two_stage",
@@ -54,7 +56,10 @@ def runs(data, tmp_path_factory):
     seen += tiny_runs.together(
         data,
         (root / "continued", AVERAGED),
-        (root / "started", FIELDS, {"init_from": str(root / "averaged"), "train.num_steps": 1}),
+        *(
+            (root / name, fields, STARTED | {"init_from": str(root / "averaged")})
+            for name, fields in (("started", FIELDS), ("started_averaged", AVERAGED))
+        ),
         exact_noise=True,
     )
     assert not any(each["error"] for each in seen), seen
@@ -126,6 +131,20 @@ def test_all_but_training_reads_the_averages(runs):
     assert losses["averaged"] != pytest.approx(losses["plain"], rel=1e-5)
 
 
+def test_averages_begin_where_the_run_does(runs):
+    source = of_kind(checkpoint(runs, "averaged"), "averages/")
+    saved = checkpoint(runs, "started_averaged", 1)
+    weights, averages = (of_kind(saved, kind) for kind in ("weights/", "averages/"))
+    for name, value in averages.items():
+        expected = 0.1 * source[name] + 0.9 * weights[name]
+        np.testing.assert_allclose(value, expected, atol=1e-6, err_msg=name)
+    before = [
+        tiny_runs.metrics(runs / name, "eval")[0]["disc_loss"]
+        for name in ("started", "started_averaged")
+    ]
+    assert before[0] == pytest.approx(before[1], rel=1e-6)
+
+
 def test_the_second_of_two_stages_begins_its_averages(runs):
     """Where its discriminator becomes a copy of the generator, the averages do, too."""
     before, after = checkpoint(runs, "stages", 5), checkpoint(runs, "stages", 6)
@@ -163,5 +182,10 @@ def test_the_mean_of_checkpoints(runs, tmp_path):
         expected = np.mean([weights[name] for weights in last], axis=0)
         np.testing.assert_allclose(value, expected, atol=1e-7, err_msg=name)
     assert configuration.load(str(tmp_path / "mean")) == configuration.load(str(runs / "plain"))
+    lost = shutil.copytree(runs / "plain", tmp_path / "lost")
+    (lost / "checkpoints" / "checkpoint").unlink()
+    again = model_directory.read(str(lost), 3).weights
+    for name, value in read.weights.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
     with pytest.raises(UserError, match=r"must be 20 checkpoints to average; .* with 12"):
         model_directory.read(str(runs / "plain"), 20)

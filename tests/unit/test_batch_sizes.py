@@ -18,8 +18,8 @@ def test_each_step_has_its_rows():
     assert [SIZES.examples(step) for step in range(14)] == before.tolist()
     # Where a pipeline of such batches would have its step 0.
     for step, first in enumerate(before[:-1]):
-        part = SIZES.at(step)
-        assert part.examples(0) + step * part.size == first
+        stretch = SIZES.at(step)
+        assert stretch.examples(0) + step * stretch.size == first
     assert [SIZES.steps(number) for number in before.tolist()] == list(range(14))
     assert SIZES.steps(26 + 4) == 10.5
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from electra_tf.data.split import Split
 from electra_tf.errors import UserError
 from electra_tf.probes import minimal_pairs, ridge
 from electra_tf.probes.corruptions import RULES
@@ -148,7 +149,7 @@ def pretend(monkeypatch, batches: list[dict], fingerprint: str = "f") -> None:
     """Gives any directory these held-out batches."""
     found = types.SimpleNamespace(as_numpy_iterator=lambda: batches)
     description = {"tokenizer_fingerprint": fingerprint}
-    split = types.SimpleNamespace(ids=None)
+    split = Split("eval", (), (), 16, False)
     monkeypatch.setattr(minimal_pairs.dataset, "open_split", lambda *_: split)
     monkeypatch.setattr(minimal_pairs.dataset, "eval_batches", lambda *_, **__: found)
     monkeypatch.setattr(minimal_pairs, "read_description", lambda _: description)

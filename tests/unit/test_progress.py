@@ -21,6 +21,6 @@ def test_a_share_of_the_peak_is_a_share(share, told):
     stream = io.StringIO()
     progress = Progress(100, [Metric("disc_auc", "AUC")], stream)
     metrics = {"loss": 2.0, "disc_auc": 0.75, "tokens_per_second": 1234.0}
-    progress.report(40, metrics, 0.5, share)
+    progress.report(40, metrics, 30.2, share)
     parts = ["step 40/100", "loss 2.000", "disc_auc 0.750", "1,234 tokens/s", told, "ETA 0:00:30"]
     assert stream.getvalue() == "  ".join(filter(None, parts)) + "\n"

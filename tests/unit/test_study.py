@@ -54,6 +54,9 @@ def test_the_studies_that_come_along(name, size):
     assert len(tasks["pretrain"]) == len(of.rows) * len(of.seeds)
     if name == "learning_rate":
         assert len(of.seeds) == 1 and len({row.name for row in of.rows}) == 9
+        configs = [plans[row.name].config for row in of.rows]
+        assert [each.model.block for each in configs] == ["bert"] * 6 + ["modern"] * 3
+        assert [each.objective.name for each in configs][3:6] == ["mlm"] * 3
     elif size == "tiny":
         assert min(plans[row.name].flops for row in of.rows if row.compute) >= 2.99e13
         assert {"frozen chunks, F1", "frozen STS-B", "chunks, F1"} <= set(of.columns)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from electra_tf.config import TrainConfig
 from electra_tf.durations import duration
 from electra_tf.objectives import flops
 from electra_tf.objectives.objective import ACCURACY, AUC, Metric
@@ -63,13 +64,18 @@ def _bound(run: PretrainingRun) -> str:
     return "at most " if isinstance(run.data, Missing) else ""
 
 
+def _rows(train: TrainConfig) -> str:
+    """Rows of a batch, one number or, where they grow, several."""
+    return ", then ".join(f"{each.size:,}" for each in train.batch_sizes().stretches)
+
+
 def _facts(run: PretrainingRun) -> Html:
     config, weights = run.config, run.weights
     known: dict[str, object] = {
         "objective": run.objective.description,
         "encoder": _size(config.model),
         "steps": f"{run.step:,} of {config.train.num_steps:,}",
-        "batch": f"{config.train.batch_size:,} x {_bound(run)}{run.seq_length:,} tokens",
+        "batch": f"{_rows(config.train)} x {_bound(run)}{run.seq_length:,} tokens",
         "tokens read, padding included": _bound(run) + short(run.tokens),
         "FLOPs as the paper counts": _bound(run) + large(run.flops()),
         "FLOPs of matrix products": _bound(run) + large(run.flops(flops.training)),
