@@ -2,7 +2,7 @@
 
 tiny:      configs/electra_tiny.py:16, 3e13 FLOPs a row (objectives/flops.py), three seeds. Hours
            on 2 CPU cores. Length 16, as longer examples leave such networks at token frequencies at
-           this compute (docs/experiments.md). Of these only learning_rate.py has been run to its end.
+           this compute (docs/experiments.md). Only learning_rate.py has been run to its end.
 paper:     configs/electra_base.py, 6.4e19 FLOPs a row as the paper counts; GLUE by Table 7. For
            many GPUs or a TPU, and days.
 Data:      --corpus=TEXT, or --data_dir=SHARDS of length 16 (paper: 512). --tasks_dir=DIR has
