@@ -107,6 +107,7 @@ class Trainer:
         )
         self._initialize, self._goes_on, self._peak = initialize, goes_on, None
         self._timeline, self._phase = Timeline(objective.phases()), None
+        self._stretch = settings.batch_sizes().at(0)
         self._take(task, settings, workdir)
         if settings.eval_steps:
             evaluated = cast(EvaluatedTask, task)
