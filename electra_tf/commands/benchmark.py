@@ -1,9 +1,9 @@
 """Measures the training step of a config: `electra_tf benchmark --config=FILE`.
 
 Prints tokens/s, where the time of a step goes, its share of the matrix-product peak measured on
-the same device in the same run, and peak memory. Batches are made up unless the config
-has data. With KERAS_BACKEND=jax the same models and objective run on one device through JAX; that
-needs no TensorFlow.
+the same device in the same run, and peak memory. Batches are made up unless the config has data.
+With KERAS_BACKEND=jax the same models and objective run on one device through JAX; that needs no
+TensorFlow.
 
 With --plan no step is run: it prints weights, operations, the memory of a step by batch size, and
 for common devices how long the whole training takes and which batches fit.

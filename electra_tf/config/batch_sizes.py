@@ -5,9 +5,11 @@ Each pair is a step and the rows of the batches before it: 64 up to step 2,000, 
 """
 
 import dataclasses
-import json
 
+from electra_tf.config.breakpoints import read_pairs
 from electra_tf.errors import UserError
+
+_PAIRS = "a step and the rows of the batches before it as JSON, such as [[2000, 64], [3000, 128]]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ class BatchSizes:
     """
 
     def __init__(self, text: str, size: int, name: str):
-        pairs = _read(text, name)
+        pairs = read_pairs(text, name, _PAIRS, _is_pair)
         rising = [(0, 0), *pairs, (float("inf"), size)]
         for former, pair in zip(rising, rising[1:], strict=False):
             if pair[0] <= former[0] or pair[1] <= former[1]:
@@ -74,21 +76,6 @@ class BatchSizes:
         """Steps whose batches have so many rows."""
         stretch = [each for each in self.stretches if each.first_example <= examples][-1]
         return stretch.begin + (examples - stretch.first_example) / stretch.size
-
-
-def _read(text: str, name: str) -> list[list[int]]:
-    if not text:
-        return []
-    try:
-        pairs = json.loads(text)
-    except (ValueError, RecursionError):
-        pairs = None
-    if not (isinstance(pairs, list) and pairs and all(map(_is_pair, pairs))):
-        raise UserError(
-            f"{name} must be pairs of a step and the rows of the batches before it as JSON, such "
-            f"as [[2000, 64], [3000, 128]]. Received: {text!r:.80}"
-        )
-    return pairs
 
 
 def _is_pair(pair) -> bool:

@@ -1,6 +1,6 @@
 """Data sets that are read together, as a text: `{"shards/wiki": 3, "shards/novels": 1}`.
 
-Each directory has its weight, its part of the examples of a training.
+A directory's weight is its share of the training examples.
 """
 
 import fractions
@@ -19,11 +19,11 @@ def read(text: str, name: str) -> dict[str, int]:
     """The directories of a text with their weights, as the smallest whole numbers in proportion.
 
     Args:
-        text: JSON; nothing of an empty one.
+        text: JSON; an empty one gives nothing.
         name: of the field, for messages.
 
     Raises:
-        UserError: it is no such text, a directory is there twice, or a weight cannot be.
+        UserError: it is not such a text, names a directory twice, or a weight is out of range.
     """
     if not text:
         return {}

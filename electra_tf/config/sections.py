@@ -44,8 +44,8 @@ class DataConfig(TokenizerConfig):
     """Where the token shards are, how they are shuffled, and how their text was tokenized."""
 
     dir: str = ""  # output of electra_tf build_dataset, or the original's TFRecords
-    # in its place: several such directories with the parts that they have of the examples, as JSON,
-    # such as {"shards/wiki": 3, "shards/novels": 1}
+    # in its place: several such directories, each with its share of the examples, as JSON, such as
+    # {"shards/wiki": 3, "shards/novels": 1}
     mixture: str = ""
     vocab_file: str = ""  # empty: the tokenizer's file in `dir`
     # examples shuffled together, held in host memory

@@ -52,7 +52,8 @@ def pretrain(config: Config, workdir: str, goes_on: Callable[[int], bool] | None
     Args:
         config: the experiment.
         workdir: of the run.
-        goes_on: as `Trainer` takes it.
+        goes_on: asked between steps, with the number of steps done, whether to go on. False ends
+            the call with the run saved, and another call continues it. Not for several workers.
 
     Raises:
         UserError: a config field, the data, or a workdir that holds another model, is not a run's
@@ -87,7 +88,7 @@ def pretrain(config: Config, workdir: str, goes_on: Callable[[int], bool] | None
         return _pretrain(config, workdir, runtime, begun, goes_on)
 
 
-def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun: float, goes_on):
+def _pretrain(config: Config, workdir: str, runtime: strategy.Runtime, begun, goes_on) -> int:
     former = _former(workdir)
     starts = prepare(config, former)
     if config.train.max_minutes and former is None:

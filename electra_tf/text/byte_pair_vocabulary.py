@@ -8,10 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.json_files import json_object
-from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
+from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary, read_file
 
 _ALONE = frozenset((b".", b","))  # words of their own, though no blank stands before them
 # What models call the special tokens, beside the names of ours.
@@ -132,14 +131,7 @@ class BytePairVocabulary(Vocabulary):
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "BytePairVocabulary":
         """Reads a tokenizer.json."""
-        try:
-            content = file_systems.read_bytes(path)
-        except OSError as error:
-            raise UserError(
-                f"A tokenizer.json must be a readable file. Received: {os.fspath(path)} "
-                f"({error.strerror})"
-            ) from None
-        return cls(content, os.fspath(path))
+        return cls(read_file(path, "A tokenizer.json"), os.fspath(path))
 
     def contents(self) -> dict[str, bytes]:
         return {self.FILES[0]: self._content}

@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from electra_tf import file_systems
 from electra_tf.errors import UserError
 from electra_tf.text import piece_model
-from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary
+from electra_tf.text.vocabulary import CLS, MASK, PAD, SEP, UNK, Vocabulary, read_file
 
 BLANK = "\u2581"  # stands for white space in pieces, so before the first piece of a word
 _ALONE = frozenset(".,")  # words of their own, though no blank stands before them
@@ -83,14 +82,7 @@ class PieceVocabulary(Vocabulary):
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "PieceVocabulary":
         """Reads a model's file."""
-        try:
-            content = file_systems.read_bytes(path)
-        except OSError as error:
-            raise UserError(
-                f"The SentencePiece model must be a readable file. Received: {os.fspath(path)} "
-                f"({error.strerror})"
-            ) from None
-        return cls(content, os.fspath(path))
+        return cls(read_file(path, "The SentencePiece model"), os.fspath(path))
 
     def contents(self) -> dict[str, bytes]:
         return {self.FILES[0]: self._content}

@@ -18,6 +18,16 @@ SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 _CONTINUES = "##"  # before a token that goes on with a word
 
 
+def read_file(path: str | os.PathLike, what: str) -> bytes:
+    """The content of a tokenizer's file; a UserError says that `what` cannot be read."""
+    try:
+        return file_systems.read_bytes(path)
+    except OSError as error:
+        raise UserError(
+            f"{what} must be a readable file. Received: {os.fspath(path)} ({error.strerror})"
+        ) from None
+
+
 class Vocabulary:
     """The WordPiece vocabulary: one token per line, its id is the line number counted from zero.
 
@@ -98,15 +108,10 @@ class Vocabulary:
         A byte order mark at its beginning belongs to no token. A vocabulary of several files reads
         the directory `path`.
         """
+        content = read_file(path, "The vocabulary")
+        first_bytes.require_text(content[: first_bytes.HEAD_BYTES], os.fspath(path))
         try:
-            content = file_systems.read_bytes(path)
-            first_bytes.require_text(content[: first_bytes.HEAD_BYTES], os.fspath(path))
             text = content.decode("utf-8-sig")
-        except OSError as error:
-            raise UserError(
-                f"The vocabulary must be a readable file. Received: {os.fspath(path)} "
-                f"({error.strerror})"
-            ) from None
         except UnicodeDecodeError as error:
             raise UserError(
                 f"The vocabulary must be UTF-8 text. Received: {os.fspath(path)} "
